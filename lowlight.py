@@ -9,7 +9,7 @@ __all__ = ['LUMA', 'LOW_FOLDERS', 'NORMAL_FOLDERS', 'NO_PHOTO', 'SAMPLE_PHOTOS',
            'pair_folder', 'check_sizes', 'unique_names', 'pair_folders', 'find_pairs', 'to_linear', 'to_srgb', 'darken',
            'sample_photos', 'write_sample_pairs', 'save_photo', 'write_csv', 'holds_pairs', 'locate_dataset',
            'scene_signature', 'group_scenes', 'split_pairs', 'make_thumbnail', 'PhotoStore', 'random_crop',
-           'vary_gamma', 'PairSequence', 'make_batch', 'PadToMultiple', 'Expose', 'CropLike', 'global_vector',
+           'vary_gamma', 'PairSequence', 'make_batch', 'PadToMultiple', 'SpreadShadows', 'CropLike', 'global_vector',
            'modulate', 'residual_block', 'build_model', 'finish', 'load_model', 'fixed_size', 'count_macs',
            'receptive_radius', 'check_photos', 'psnr', 'ssim', 'gt_mean', 'blur_matrix', 'ssim_map', 'charbonnier',
            'l1_ssim', 'psnr_loss', 'windows', 'predict_tiles', 'predict', 'power_curve', 'set_brightness', 'enhance',
@@ -52,6 +52,7 @@ import json
 import re
 import tempfile
 import time
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,7 +60,6 @@ from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
-import skimage
 from IPython import display, get_ipython
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageOps
@@ -69,7 +69,9 @@ from tqdm import tqdm
 # %% CNN.ipynb #cell-008
 def describe_machine():
     """One line: versions, backend, devices and precision of this session."""
-    devices = keras.distribution.list_devices() or ["cpu"]
+    devices = ["one"]
+    with contextlib.suppress(AttributeError):       # PyTorch does not list its devices
+        devices = keras.distribution.list_devices()
     return (f"Keras {keras.__version__} on {keras.backend.backend()}, "
             f"{len(devices)} device(s): {', '.join(map(str, devices))}, "
             f"{os.cpu_count()} cores, precision {keras.config.dtype_policy().name}")
@@ -98,11 +100,11 @@ def load_photo(path):
     except Image.DecompressionBombError:
         raise ValueError(f"{path}: refused, more than {2 * Image.MAX_IMAGE_PIXELS:,} "
                          "pixels; scale it down first") from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except Exception as error:          # decoders raise nearly every type
         raise ValueError(f"{path}: not a readable photo ({type(error).__name__}: "
                          f"{error}); replace it or convert it to PNG") from None
 
-# %% CNN.ipynb #cell-012
+# %% CNN.ipynb #cell-013
 LUMA = np.array([0.299, 0.587, 0.114])      # weights of R, G, B: ITU-R BT.601
 
 
@@ -119,20 +121,24 @@ def show_photo(axes, photo, title):
     axes.grid(False)
     axes.spines[:].set_visible(False)
 
-# %% CNN.ipynb #cell-014
+# %% CNN.ipynb #cell-015
 @contextlib.contextmanager
 def whole_file(path):
     """A temporary path beside `path` that takes its place once the block succeeds."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(path.suffix, ".part-", path.parent)
-    os.close(handle)
+    path, part = Path(path), None
     try:
-        yield Path(name)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(path.suffix, ".part-", path.parent)
+        os.close(handle)
+        yield Path(part)
+        os.chmod(part, 0o644)
+        os.replace(part, path)
+    except OSError as error:
+        raise OSError(f"{path}: cannot be written ({error.strerror or error}); "
+                      "make room or choose another OUTPUT") from error
     finally:
-        Path(name).unlink(missing_ok=True)
+        if part:
+            Path(part).unlink(missing_ok=True)
 
 
 def save_figure(figure, path):
@@ -142,7 +148,7 @@ def save_figure(figure, path):
         figure.savefig(part, **quality)
     return display.Image(data=Path(path).read_bytes())
 
-# %% CNN.ipynb #cell-016
+# %% CNN.ipynb #cell-017
 LOW_FOLDERS = {"low_light", "lowlight", "low", "input", "inputs", "dark", "short"}
 NORMAL_FOLDERS = {"normal_light", "normallight", "normal", "high", "target", "targets",
                   "bright", "long", "gt", "reference", "ground_truth"}
@@ -160,7 +166,7 @@ class Pair(NamedTuple):
 
 def natural(text):
     """Sort key that puts photo 9 before photo 10."""
-    return [int(part) if part.isdigit() else part.lower()
+    return [int(part) if part.isdecimal() else part.lower()
             for part in re.split(r"(\d+)", str(text))]
 
 
@@ -170,7 +176,7 @@ def role_folders(folder):
     return tuple(next((path for path in inside if path.name.lower() in names), None)
                  for names in (LOW_FOLDERS, NORMAL_FOLDERS))
 
-# %% CNN.ipynb #cell-018
+# %% CNN.ipynb #cell-019
 def photos_by_stem(folder, problems):
     """Photos below `folder` as {name without suffix: path}; notes duplicates."""
     photos = {}
@@ -180,6 +186,7 @@ def photos_by_stem(folder, problems):
         if hidden or not path.is_file() or path.suffix.lower() in NO_PHOTO:
             continue
         stem = path.relative_to(folder).with_suffix("").as_posix()
+        stem = unicodedata.normalize("NFC", stem)       # macOS splits off accents
         if stem in photos:
             problems.append(f"{path}: has the same name as {photos[stem].name}; "
                             "keep one of the two")
@@ -191,10 +198,11 @@ def photos_by_stem(folder, problems):
 def without_role(photos):
     """The same photos keyed without a leading low, normal, ... : low00001 -> 00001."""
     roles = "|".join(sorted(LOW_FOLDERS | NORMAL_FOLDERS, key=len, reverse=True))
-    return {re.sub(rf"^({roles})[-_ ]*(?=.)", "", stem, flags=re.I): path
-            for stem, path in photos.items()}
+    short = {re.sub(rf"^({roles})[-_ ]*(?=.)", "", stem, flags=re.I): path
+             for stem, path in photos.items()}
+    return short if len(short) == len(photos) else photos
 
-# %% CNN.ipynb #cell-019
+# %% CNN.ipynb #cell-020
 def photo_size(path):
     """(size, problem): (height, width) of a photo that decodes, else what is wrong."""
     try:
@@ -214,7 +222,7 @@ def pair_folder(low, normal, problems):
     return [Pair(stem, lows[stem], normals[stem])
             for stem in sorted(lows.keys() & normals.keys(), key=natural)]
 
-# %% CNN.ipynb #cell-021
+# %% CNN.ipynb #cell-022
 def check_sizes(pairs, problems):
     """Decode every photo; notes the unreadable ones and partners of different size."""
     paths = [path for pair in pairs for path in (pair.low, pair.normal)]
@@ -224,7 +232,7 @@ def check_sizes(pairs, problems):
     for pair, (low, _), (normal, _) in zip(pairs, found[::2], found[1::2]):
         if low and normal and low != normal:
             problems.append(f"{pair.low}: is {low[1]}x{low[0]}, its partner "
-                            f"{normal[1]}x{normal[0]}; a pair must show the same frame")
+                            f"{normal[1]}x{normal[0]}; crop them to the same frame")
 
 
 def unique_names(sets):
@@ -235,7 +243,7 @@ def unique_names(sets):
     return [pair._replace(name=f"{folder}/{pair.name}" if shared else pair.name)
             for folder, pair in every]
 
-# %% CNN.ipynb #cell-022
+# %% CNN.ipynb #cell-023
 def pair_folders(root, problems):
     """Pairs of each two partner folders below `root`, as {relative folder: pairs}."""
     sets = {}
@@ -246,12 +254,13 @@ def pair_folders(root, problems):
         if low and normal:
             place = Path(folder).relative_to(root).as_posix()
             sets[place] = pair_folder(low, normal, problems)
+            inside.clear()          # a set holds no further sets
         elif low or normal:
             problems.append(f"{low or normal}: has no partner folder beside it; "
                             f"name it {'normal_light' if low else 'low_light'}")
     return sets
 
-# %% CNN.ipynb #cell-023
+# %% CNN.ipynb #cell-024
 def find_pairs(root):
     """All pairs of photos below the folder `root`, at any depth, as list[Pair].
 
@@ -271,7 +280,7 @@ def find_pairs(root):
                          + "\n- ".join(problems))
     return pairs
 
-# %% CNN.ipynb #cell-025
+# %% CNN.ipynb #cell-026
 def to_linear(encoded):
     """sRGB in [0, 1] to linear light in [0, 1] (IEC 61966-2-1)."""
     return np.where(encoded <= 0.04045, encoded / 12.92,
@@ -297,7 +306,7 @@ def darken(photo, stops, rng, shot=None):
     noisy = linear + rng.normal(size=linear.shape) * np.sqrt(shot * linear + read)
     return np.round(to_srgb(noisy.clip(0, 1)) * 255).astype(np.uint8)
 
-# %% CNN.ipynb #cell-026
+# %% CNN.ipynb #cell-027
 SAMPLE_PHOTOS = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png",
                  "coins.png", "motorcycle_left.png", "rocket.jpg", "china.jpg",
                  "flower.jpg")
@@ -327,7 +336,7 @@ def write_sample_pairs(folder, seed, stops=4.0, draws=3):
             save_photo(Path(folder) / "normal_light" / name, normal)
     return find_pairs(folder)
 
-# %% CNN.ipynb #cell-027
+# %% CNN.ipynb #cell-028
 def save_photo(path, photo, **options):
     """Write a uint8 (H, W, 3) photo in the format of the suffix; all or nothing."""
     with whole_file(path) as part:
@@ -336,15 +345,16 @@ def save_photo(path, photo, **options):
 
 def write_csv(path, rows):
     """Write dictionaries with equal keys as a CSV table with a header."""
-    with whole_file(path) as part, open(part, "w", newline="") as file:
+    with whole_file(path) as part, open(
+            part, "w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, fieldnames=list(rows[0]))
         table.writeheader()
         table.writerows(rows)
 
-# %% CNN.ipynb #cell-028
+# %% CNN.ipynb #cell-030
 def holds_pairs(folder):
-    """Whether two partner folders lie anywhere below `folder`."""
-    return any(all(role_folders(Path(place))) for place, _, _ in os.walk(folder))
+    """Whether a folder named like one of a pair lies anywhere below `folder`."""
+    return any(any(role_folders(Path(place))) for place, _, _ in os.walk(folder))
 
 
 def locate_dataset(dataset, home="."):
@@ -367,7 +377,7 @@ def locate_dataset(dataset, home="."):
         write_sample_pairs(sample, seed=0)
     return sample
 
-# %% CNN.ipynb #cell-031
+# %% CNN.ipynb #cell-033
 def scene_signature(path, side=48, border=4):
     """(ranks, detail): unit vectors that say what a photo shows at any exposure."""
     grey = np.asarray(Image.fromarray(load_photo(path)).convert("L").resize(
@@ -394,7 +404,7 @@ def group_scenes(pairs, same_ranks=0.8, same_detail=0.8):
         scenes[joined] = scenes[joined].min()
     return np.unique(scenes, return_inverse=True)[1].tolist()
 
-# %% CNN.ipynb #cell-032
+# %% CNN.ipynb #cell-034
 def split_pairs(pairs, fractions=(0.8, 0.1, 0.1), seed=0, scenes=None):
     """(train, validation, test) lists of pairs; no scene is in two of them.
 
@@ -417,7 +427,7 @@ def split_pairs(pairs, fractions=(0.8, 0.1, 0.1), seed=0, scenes=None):
     return tuple([pair for pair, scene in zip(pairs, scenes) if scene in part]
                  for part in (order[start:], parts[1], parts[0]))
 
-# %% CNN.ipynb #cell-036
+# %% CNN.ipynb #cell-038
 def make_thumbnail(photo, side=64):
     """Means over a grid: uint8 (H, W, 3) -> float32 (side, side, 3) in [0, 1]."""
     def edges(length):
@@ -446,7 +456,7 @@ class PhotoStore:
             self.kept[index] = photos
         return self.kept[index]
 
-# %% CNN.ipynb #cell-037
+# %% CNN.ipynb #cell-040
 def random_crop(low, normal, thumbnail, crop, rng):
     """The same random crop, flip and quarter turn of a pair and of its thumbnail."""
     missing = [(0, max(0, crop - length)) for length in low.shape[:2]] + [(0, 0)]
@@ -464,7 +474,7 @@ def vary_gamma(low, thumbnail, gamma, rng):
     power = np.float32(rng.uniform(*gamma))
     return low ** power, thumbnail ** power
 
-# %% CNN.ipynb #cell-038
+# %% CNN.ipynb #cell-041
 class PairSequence(keras.utils.PyDataset):
     """Batches ((low, thumbnail), normal), float32 in [0, 1]; repeatable exactly.
 
@@ -494,7 +504,7 @@ class PairSequence(keras.utils.PyDataset):
     def __getitem__(self, index):
         return make_batch(self, index)
 
-# %% CNN.ipynb #cell-039
+# %% CNN.ipynb #cell-042
 def make_batch(sequence, index):
     """Batch `index` of the current epoch of a PairSequence."""
     start, batch = time.perf_counter(), []
@@ -510,7 +520,7 @@ def make_batch(sequence, index):
     sequence.seconds += time.perf_counter() - start
     return (low, thumbnail), normal
 
-# %% CNN.ipynb #cell-045
+# %% CNN.ipynb #cell-048
 @keras.saving.register_keras_serializable("lowlight")
 class PadToMultiple(layers.Layer):
     """(B, H, W, C) -> (B, H', W', C), H' and W' multiples of `multiple`.
@@ -538,20 +548,16 @@ class PadToMultiple(layers.Layer):
     def get_config(self):
         return {**super().get_config(), "multiple": self.multiple}
 
-# %% CNN.ipynb #cell-047
+# %% CNN.ipynb #cell-050
 @keras.saving.register_keras_serializable("lowlight")
-class Expose(layers.Layer):
-    """[photo (B, H, W, 3), thumbnail (B, h, w, 3)] -> (B, H, W, 6), about [0, 1]."""
+class SpreadShadows(layers.Layer):
+    """Photo (B, H, W, 3) in [0, 1] -> (B, H, W, 6): the photo and its square root."""
 
-    def call(self, inputs):
-        photo, thumbnail = inputs
-        level = ops.mean(thumbnail, axis=(1, 2, 3), keepdims=True)
-        gain = 0.4 / ops.maximum(level, 0.01)       # at most 40 times
-        return ops.concatenate([ops.minimum(photo * gain, 2.0) * 0.5,
-                                ops.sqrt(photo)], axis=-1)
+    def call(self, photo):
+        return ops.concatenate([photo, ops.sqrt(photo)], axis=-1)
 
-    def compute_output_shape(self, shapes):
-        return (*shapes[0][:-1], 6)
+    def compute_output_shape(self, shape):
+        return (*shape[:-1], 6)
 
 
 @keras.saving.register_keras_serializable("lowlight")
@@ -567,7 +573,7 @@ class CropLike(layers.Layer):
     def compute_output_shape(self, shapes):
         return (*shapes[1][:3], shapes[0][-1])
 
-# %% CNN.ipynb #cell-049
+# %% CNN.ipynb #cell-052
 def global_vector(thumbnail, widths=(16, 32, 64, 64), units=64):
     """Thumbnail (B, 64, 64, 3) -> (B, units): exposure and tint of the whole photo."""
     x = ops.sqrt(thumbnail)
@@ -594,7 +600,7 @@ def residual_block(x, vector):
     y = layers.Conv2D(width, 3, padding="same")(y)
     return layers.Add()([x, y])
 
-# %% CNN.ipynb #cell-050
+# %% CNN.ipynb #cell-053
 def build_model(widths=(32, 48, 64, 128), blocks=1, head=16):
     """Keras model: [photo (B, H, W, 3), thumbnail (B, 64, 64, 3)] -> (B, H, W, 3).
 
@@ -604,9 +610,8 @@ def build_model(widths=(32, 48, 64, 128), blocks=1, head=16):
     photo = keras.Input((None, None, 3), name="photo")
     thumbnail = keras.Input((64, 64, 3), name="thumbnail")
     vector = global_vector(thumbnail)
-    padded = PadToMultiple(2 ** len(widths), name="pad")(photo)
-    exposed = Expose()([padded, thumbnail])
-    x, skips = exposed, []
+    full = SpreadShadows()(PadToMultiple(2 ** len(widths), name="pad")(photo))
+    x, skips = full, []
     for width in widths:                                # (H / 2, W / 2) and so on down
         x = layers.Conv2D(width, 2, strides=2)(x)
         for _ in range(blocks):
@@ -619,9 +624,9 @@ def build_model(widths=(32, 48, 64, 128), blocks=1, head=16):
         for _ in range(blocks):
             x = residual_block(x, vector)
     x = layers.Conv2DTranspose(head - 6, 2, strides=2)(x)       # (H, W) again
-    return finish(photo, thumbnail, layers.Concatenate()([x, exposed]))
+    return finish(photo, thumbnail, layers.Concatenate()([x, full]))
 
-# %% CNN.ipynb #cell-052
+# %% CNN.ipynb #cell-055
 def finish(photo, thumbnail, x):
     """The model from its inputs and the full-size features x (B, H', W', C)."""
     x = layers.Conv2D(x.shape[-1], 3, padding="same", activation="relu")(x)
@@ -631,10 +636,12 @@ def finish(photo, thumbnail, x):
 
 
 def load_model(path):
-    """The model saved at `path` (.keras). Refuses anything that could run code.
+    """The model saved at `path` (.keras), in safe mode: stored code is refused.
 
     Raises ValueError, naming the file and the remedy, for anything else.
     """
+    if Path(path).suffix != ".keras":
+        raise ValueError(f"{path}: only .keras files are loaded")
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
         shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
@@ -647,7 +654,7 @@ def load_model(path):
                          "it must take a photo and a 64 x 64 thumbnail")
     return model
 
-# %% CNN.ipynb #cell-054
+# %% CNN.ipynb #cell-061
 def fixed_size(model, side=256):
     """A copy of the model's graph for photos of side x side; shapes become known."""
     return keras.models.clone_model(model, input_tensors=[
@@ -667,9 +674,9 @@ def count_macs(model, side=256):
             total += np.prod(layer.kernel.shape)
     return int(total)
 
-# %% CNN.ipynb #cell-055
+# %% CNN.ipynb #cell-062
 POINTWISE = (layers.Add, layers.Multiply, layers.Concatenate, layers.ReLU, CropLike,
-             layers.Activation, PadToMultiple, Expose)
+             layers.Activation, PadToMultiple, SpreadShadows)
 
 
 def receptive_radius(model):
@@ -693,7 +700,7 @@ def receptive_radius(model):
         sees[id(layer.output)] = (stride, radius)
     return sees[id(model.outputs[0])][1]
 
-# %% CNN.ipynb #cell-058
+# %% CNN.ipynb #cell-065
 def check_photos(reference, image):
     """Raise ValueError unless both are uint8 (H, W, 3) of the same shape."""
     for photo in (reference, image):
@@ -719,14 +726,14 @@ def ssim(reference, image):
         reference, image, data_range=255, channel_axis=-1, gaussian_weights=True,
         sigma=1.5, use_sample_covariance=False))
 
-# %% CNN.ipynb #cell-059
+# %% CNN.ipynb #cell-066
 def gt_mean(reference, image):
     """`image` scaled to the mean luma of `reference`; both uint8 (H, W, 3)."""
     check_photos(reference, image)
     wanted, is_now = ((photo @ LUMA).mean() for photo in (reference, image))
     return as_uint8(image / 255 * (wanted / max(is_now, 1e-6)))
 
-# %% CNN.ipynb #cell-063
+# %% CNN.ipynb #cell-070
 def blur_matrix(length, size=11, sigma=1.5):
     """(length - size + 1, length): Gaussian means along one axis, valid region."""
     taps = np.exp(-0.5 * ((np.arange(size) - size // 2) / sigma) ** 2)
@@ -753,7 +760,7 @@ def ssim_map(reference, image):
     return ((2 * a * b + 1e-4) * (2 * covariance + 9e-4)
             / ((a * a + b * b + 1e-4) * (variance_a + variance_b + 9e-4)))
 
-# %% CNN.ipynb #cell-064
+# %% CNN.ipynb #cell-071
 @keras.saving.register_keras_serializable("lowlight")
 def charbonnier(reference, image):
     """sqrt(difference^2 + 0.001^2), mean over the photo: (B, H, W, 3) -> (B,)."""
@@ -778,7 +785,7 @@ def psnr_loss(reference, image):
 LOSSES = {"mse": keras.losses.MeanSquaredError(), "charbonnier": charbonnier,
           "l1_ssim": l1_ssim, "psnr": psnr_loss}
 
-# %% CNN.ipynb #cell-066
+# %% CNN.ipynb #cell-073
 def windows(length, tile, margin, multiple):
     """Windows along one axis: (their size, [(start, first kept, end of kept), ...]).
 
@@ -792,7 +799,7 @@ def windows(length, tile, margin, multiple):
     return size, [(min(max(start - margin, 0), padded - size), start, stop)
                   for start, stop in kept]
 
-# %% CNN.ipynb #cell-067
+# %% CNN.ipynb #cell-074
 def predict_tiles(model, photo, thumbnail, tile=768):
     """Yield (rows, columns, float32 output) for each tile of a uint8 photo."""
     multiple = model.get_layer("pad").multiple
@@ -809,7 +816,7 @@ def predict_tiles(model, photo, thumbnail, tile=768):
             yield (slice(top, bottom), slice(left, right),
                    result[top - y:bottom - y, left - x:right - x])
 
-# %% CNN.ipynb #cell-068
+# %% CNN.ipynb #cell-075
 def predict(model, photo, thumbnail=None, tile=768):
     """Model output for a uint8 photo (H, W, 3) as float32 (H, W, 3), not clipped."""
     thumbnail = make_thumbnail(photo) if thumbnail is None else thumbnail
@@ -818,7 +825,7 @@ def predict(model, photo, thumbnail=None, tile=768):
         output[rows, columns] = part
     return output
 
-# %% CNN.ipynb #cell-070
+# %% CNN.ipynb #cell-077
 def power_curve(exponent):
     """Lookup table of 256 uint8 levels: level ** exponent on [0, 1]."""
     return as_uint8((np.arange(256) / 255) ** exponent)
@@ -840,7 +847,7 @@ def set_brightness(photo, brightness):
         low, high = (middle, high) if luma > brightness else (low, middle)
     return power_curve(np.exp((low + high) / 2))[photo]
 
-# %% CNN.ipynb #cell-071
+# %% CNN.ipynb #cell-078
 def enhance(model, photo, brightness=None, tile=768):
     """Brighten a uint8 photo (H, W, 3) of any size: uint8 of the same shape.
 
@@ -853,7 +860,7 @@ def enhance(model, photo, brightness=None, tile=768):
         result[rows, columns] = as_uint8(part)
     return result if brightness is None else set_brightness(result, brightness)
 
-# %% CNN.ipynb #cell-075
+# %% CNN.ipynb #cell-082
 class Validation(keras.callbacks.Callback):
     """Adds val_loss, val_psnr, learning_rate and seconds to the logs of each epoch.
 
@@ -879,11 +886,11 @@ class Validation(keras.callbacks.Callback):
             losses.append(float(ops.mean(self.loss(reference[None], image[None]))))
             decibels.append(psnr(normal, as_uint8(image)))
         rate = ops.convert_to_numpy(self.model.optimizer.learning_rate)
-        logs.update(val_loss=np.mean(losses), val_psnr=np.mean(decibels),
+        logs.update(val_loss=np.nanmean(losses), val_psnr=np.mean(decibels),
                     learning_rate=float(rate), seconds=time.perf_counter() - self.start,
                     data_seconds=getattr(self.sequence, "seconds", 0) - self.spent)
 
-# %% CNN.ipynb #cell-077
+# %% CNN.ipynb #cell-084
 class Snapshots(keras.callbacks.Callback):
     """Saves the prediction for each pair after epoch 1 and every `every` epochs.
 
@@ -907,7 +914,7 @@ class Snapshots(keras.callbacks.Callback):
             save_photo(path, as_uint8(predict(self.model, low, thumbnail)))
             self.frames[pair.name].append((epoch, path))
 
-# %% CNN.ipynb #cell-079
+# %% CNN.ipynb #cell-086
 def draw_losses(axes, rows):
     """Loss on training crops and on whole validation photos over the epochs."""
     epochs = [row["epoch"] for row in rows]
@@ -921,7 +928,7 @@ def draw_losses(axes, rows):
         axes.set_yscale("log")
     axes.legend(frameon=False)
 
-# %% CNN.ipynb #cell-080
+# %% CNN.ipynb #cell-087
 def draw_training(rows, snapshots=None):
     """Figure of the training so far: losses, learning rate, the newest snapshots."""
     frames = list(snapshots.frames.items())[:2] if snapshots else []
@@ -945,7 +952,7 @@ def draw_training(rows, snapshots=None):
         show_photo(line[2], normal, "reference")
     return figure
 
-# %% CNN.ipynb #cell-081
+# %% CNN.ipynb #cell-088
 class InPlace:
     """A spot in the notebook's output that is drawn again and again."""
 
@@ -977,7 +984,7 @@ class LiveCurves(keras.callbacks.Callback):
         figure = draw_training(self.rows, self.snapshots)
         self.spot.show(save_figure(figure, self.folder / "figures/training.jpg"))
 
-# %% CNN.ipynb #cell-082
+# %% CNN.ipynb #cell-089
 class Progress(keras.callbacks.Callback):
     """One line that changes in place: epoch, steps done, time spent, time left."""
 
@@ -986,7 +993,8 @@ class Progress(keras.callbacks.Callback):
         self.spot, self.told = InPlace(), 0.0
 
     def on_train_begin(self, logs=None):
-        self.start, self.done, self.before = time.perf_counter(), 0, None
+        self.start, self.done = time.perf_counter(), 0
+        self.epoch = self.before = None
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
@@ -998,34 +1006,35 @@ class Progress(keras.callbacks.Callback):
             self.tell()
 
     def on_train_end(self, logs=None):
-        self.tell()
+        if self.done:
+            self.tell()
 
     def tell(self):
         """Show the line as it is now."""
         self.told = time.perf_counter()
         self.spot.show(display.HTML(f"<pre>{progress_line(self)}</pre>"))
 
-# %% CNN.ipynb #cell-083
+# %% CNN.ipynb #cell-090
 def progress_line(progress):
     """Like "epoch 3/24: 12%|##   | 140/1200 [00:21<02:39, 6.6step/s]", by tqdm."""
     epochs, steps = progress.params["epochs"], progress.params["steps"]
     before = progress.before * steps                        # by an earlier run
     return tqdm.format_meter(
         before + progress.done, epochs * steps, progress.told - progress.start,
-        ncols=76, unit="step", initial=before, prefix=f"epoch {progress.epoch + 1}/{epochs}")
+        ncols=76, unit="step", initial=before,
+        prefix=f"epoch {progress.epoch + 1}/{epochs}")
 
-# %% CNN.ipynb #cell-085
+# %% CNN.ipynb #cell-092
 class WarmUp(keras.callbacks.Callback):
     """Raises the learning rate in equal steps to its value over the first `steps`."""
 
     def __init__(self, steps):
         super().__init__()
-        self.steps, self.done = steps, 0
+        self.steps = steps
 
     def on_train_begin(self, logs=None):
         self.done = int(ops.convert_to_numpy(self.model.optimizer.iterations))
-        if self.done == 0:
-            self.rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        self.rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def on_train_batch_begin(self, batch, logs=None):
         if self.done < self.steps:
@@ -1038,7 +1047,7 @@ def cosine(epochs, rate):
     return lambda epoch, _: rate * (
         0.01 + 0.99 * np.cos(np.pi / 2 * epoch / epochs) ** 2)
 
-# %% CNN.ipynb #cell-087
+# %% CNN.ipynb #cell-094
 class KeepMemory(keras.callbacks.Callback):
     """Lets glibc keep freed memory (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD: 1 GiB)."""
 
@@ -1049,25 +1058,26 @@ class KeepMemory(keras.callbacks.Callback):
                 libc.mallopt(-1, 1 << 30)
                 libc.mallopt(-3, 1 << 30)
 
-# %% CNN.ipynb #cell-089
+# %% CNN.ipynb #cell-096
 class TrainingState(keras.callbacks.Callback):
     """Saves model.keras when the best weights change, state.npz at each new epoch.
 
     Give it to `fit` as the last callback; `kept` are the callbacks whose numbers count.
     """
 
-    def __init__(self, folder, stopping, kept):
+    def __init__(self, folder, stopping, kept, settings):
         super().__init__()
         self.folder, self.stopping, self.kept = Path(folder), stopping, kept
+        self.settings = settings                # a resumed run must have the same
         self.epoch, self.numbers = 0, {}        # where to go on; set by `resume`
 
     def on_train_begin(self, logs=None):
-        self.bare = keras.models.clone_model(self.model)        # without optimizer
+        self.bare = keras.Model.from_config(self.model.get_config())   # no optimizer
         for callback in self.kept:              # they have just reset themselves
             vars(callback).update(self.numbers.get(type(callback).__name__, {}))
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.stopping.best_epoch == epoch:
+        if self.stopping.best_epoch == epoch and np.isfinite(self.stopping.best):
             self.bare.set_weights(self.model.get_weights())
             with whole_file(self.folder / "model.keras") as part:
                 self.bare.save(part)
@@ -1077,7 +1087,7 @@ class TrainingState(keras.callbacks.Callback):
             with whole_file(self.folder / "state.npz") as part:
                 np.savez(part, **pack_state(self, epoch))
 
-# %% CNN.ipynb #cell-090
+# %% CNN.ipynb #cell-097
 def pack_state(state, epoch):
     """The arrays that state.npz holds for a TrainingState before `epoch`."""
     numbers = {type(callback).__name__: {
@@ -1090,7 +1100,8 @@ def pack_state(state, epoch):
               for index, variable in enumerate(every)}
     arrays |= {f"best{index}": weight
                for index, weight in enumerate(state.stopping.best_weights)}
-    text = json.dumps({"epoch": epoch, "numbers": numbers}, default=str)
+    text = json.dumps({"epoch": epoch, "numbers": numbers,
+                       "settings": state.settings}, default=str)
     return arrays | {"meta": np.array(text)}
 
 
@@ -1102,7 +1113,7 @@ def resume(state, model):
     model.optimizer.build(model.trainable_variables)
     return unpack_state(state, model, path)
 
-# %% CNN.ipynb #cell-091
+# %% CNN.ipynb #cell-098
 def unpack_state(state, model, path):
     """Set the variables of a built model and the numbers of `state` from `path`."""
     every = model.variables + model.optimizer.variables
@@ -1113,15 +1124,17 @@ def unpack_state(state, model, path):
         for index, variable in enumerate(every):
             variable.assign(arrays[f"variable{index}"])
         best = [arrays[f"best{index}"] for index in range(len(model.weights))]
+        if meta["settings"] != json.loads(json.dumps(state.settings)):
+            raise KeyError("other settings")
     except Exception as error:      # NumPy and zipfile raise many types
         raise ValueError(f"{path}: not the state of a run with these settings "
-                         f"({type(error).__name__}); remove it or set RESUME = False"
+                         f"and pairs ({error}); remove it or set RESUME = False"
                          ) from error
     state.epoch, state.numbers = meta["epoch"], meta["numbers"]
     state.numbers["EarlyStopping"]["best_weights"] = best
     return state.epoch
 
-# %% CNN.ipynb #cell-098
+# %% CNN.ipynb #cell-105
 def film_frames(snapshots, index, best, most=8):
     """[(title, uint8 photo), ...] of a snapshot pair: low, epochs, best, reference."""
     low, normal, thumbnail = snapshots.store[index]
@@ -1146,7 +1159,7 @@ def film_strip(film, columns=4):
         axes.remove()
     return figure
 
-# %% CNN.ipynb #cell-099
+# %% CNN.ipynb #cell-106
 def save_animation(film, path, width=400, seconds=0.8):
     """Write the frames of `film_frames` as an animated GIF with their titles."""
     frames = []
@@ -1161,7 +1174,7 @@ def save_animation(film, path, width=400, seconds=0.8):
         frames[0].save(part, save_all=True, append_images=frames[1:], loop=0,
                        duration=[int(seconds * 1000)] * (len(frames) - 1) + [3000])
 
-# %% CNN.ipynb #cell-102
+# %% CNN.ipynb #cell-109
 def brighten_gamma(photo, gamma=0.4):
     """uint8 (H, W, 3) to the power of `gamma` on [0, 1]."""
     return as_uint8((np.arange(256) / 255) ** gamma)[photo]
@@ -1191,7 +1204,7 @@ def evaluate(model, pairs, methods=()):
              **scores(load_photo(pair.normal), method(load_photo(pair.low)))}
             for pair in pairs for name, method in methods.items()]
 
-# %% CNN.ipynb #cell-103
+# %% CNN.ipynb #cell-110
 SCORES = ("psnr", "ssim", "psnr_gt_mean")
 
 
@@ -1200,7 +1213,7 @@ def summarise(rows):
     methods = {row["method"]: [] for row in rows}
     for row in rows:
         methods[row["method"]].append([row[key] for key in SCORES])
-    return {method: dict(zip(SCORES, np.mean(values, axis=0)))
+    return {method: dict(zip(SCORES, np.nanmean(values, axis=0)))
             for method, values in methods.items()}
 
 
@@ -1213,7 +1226,7 @@ def markdown_table(rows):
                      f"| {mean['psnr_gt_mean']:.2f} |")
     return "\n".join(lines)
 
-# %% CNN.ipynb #cell-113
+# %% CNN.ipynb #cell-120
 def enhance_folder(model, paths, folder, brightness=None):
     """Enhance the photos `paths` into `folder` as PNG; yields (path, result or error).
 
@@ -1234,7 +1247,7 @@ def enhance_folder(model, paths, folder, brightness=None):
         save_photo(result, enhance(model, photo, brightness))
         yield path, result
 
-# %% CNN.ipynb #cell-118
+# %% CNN.ipynb #cell-125
 SLIDER = """<div style="position:relative; max-width:{width}px">
 <img src="{after}" alt="after" style="display:block; width:100%">
 <img src="{before}" alt="before" style="position:absolute; top:0; left:0; width:100%;

@@ -18,7 +18,7 @@ import keras, numpy as np
 sys.path.insert(0, "tests")
 import lowlight as ll
 from test_training import small_run
-assert keras.backend.backend() == "jax"
+assert keras.backend.backend() == "jax" and "on jax" in ll.describe_machine()
 folder = Path(sys.argv[1])
 pairs = ll.find_pairs(folder / "sample")
 model = ll.load_model(folder / "model.keras")

@@ -37,6 +37,18 @@ def test_names_with_a_role_in_front_pair_up(write_pair):
     assert [pair.name for pair in ll.find_pairs(root)] == ["00002", "00010"]
 
 
+def test_a_role_in_front_is_kept_where_it_tells_photos_apart(write_pair):
+    write_pair("low/low1.png", "high/9.png")
+    root = write_pair("low/1.png", "high/8.png")
+    with pytest.raises(ValueError, match="4 problem"):
+        ll.find_pairs(root)
+
+
+def test_accents_written_in_two_ways_are_one_name(write_pair):
+    root = write_pair("low/caf\u00e9.png", "high/cafe\u0301.png")
+    assert len(ll.find_pairs(root)) == 1
+
+
 def test_several_sets_keep_their_names_apart(write_pair):
     write_pair("a/low/1.png", "a/high/1.png")
     root = write_pair("b/low/1.png", "b/high/1.png")
@@ -59,21 +71,22 @@ def test_hidden_files_and_notes_are_passed_over(write_pair):
 
 
 def test_one_error_lists_all_that_is_wrong(write_pair, rng):
-    root = write_pair("low/good.png", "high/good.png")
-    write_pair("low/orphan.png", "high/widow.png")
-    write_pair("low/size.png", "high/size.png")
+    top = write_pair("set/low/good.png", "set/high/good.png")
+    root = top / "set"
+    write_pair("set/low/orphan.png", "set/high/widow.png")
+    write_pair("set/low/size.png", "set/high/size.png")
     ll.save_photo(root / "high/size.png", photo(rng, 20, 31))
-    write_pair("low/twice.png", "high/twice.png")
+    write_pair("set/low/twice.png", "set/high/twice.png")
     ll.save_photo(root / "low/twice.jpg", photo(rng, 20, 30))
-    write_pair("low/empty.png", "high/empty.png")
+    write_pair("set/low/empty.png", "set/high/empty.png")
     (root / "low/empty.png").write_bytes(b"")
-    write_pair("low/text.png", "high/text.png")
+    write_pair("set/low/text.png", "set/high/text.png")
     (root / "low/text.png").write_text("not a photo")
-    write_pair("low/cut.jpg", "high/cut.jpg", (200, 200))
+    write_pair("set/low/cut.jpg", "set/high/cut.jpg", (200, 200))
     (root / "high/cut.jpg").write_bytes((root / "high/cut.jpg").read_bytes()[:2000])
     write_pair("lonely/low/1.png", "lonely/elsewhere/1.png")
     with pytest.raises(ValueError) as error:
-        ll.find_pairs(root)
+        ll.find_pairs(top)
     lines = str(error.value).splitlines()
     assert "8 problem(s)" in lines[0] and len(lines) == 9
     for name, remedy in (("low/orphan.png", "add it or remove"), ("high/widow.png", "add it"),
@@ -110,6 +123,14 @@ def test_locate_dataset(write_pair, tmp_path):
     assert ll.locate_dataset("sample", tmp_path) == sample
     write_pair("dataset/low/1.png", "dataset/high/1.png")
     assert ll.locate_dataset("auto", tmp_path) == tmp_path / "dataset"
+    assert len(ll.find_pairs(tmp_path / "dataset")) == 1        # without the sample set
+
+
+def test_a_broken_set_is_not_passed_over_for_the_sample(write_pair, tmp_path):
+    write_pair("dataset/mine/low/1.png", "dataset/mine/hihg/1.png")
+    folder = ll.locate_dataset("auto", tmp_path)
+    with pytest.raises(ValueError, match="no partner folder"):
+        ll.find_pairs(folder)
 
 
 # ---- reading
@@ -195,6 +216,12 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         part.write_text("half")
         raise RuntimeError
     assert path.read_text().split() == ["a", "1"] and len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_cannot_be_written_is_named_with_the_remedy(tmp_path, rng):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(OSError, match="file.*cannot be written.*choose another OUTPUT"):
+        ll.save_photo(tmp_path / "file" / "photo.png", photo(rng, 5, 5))
 
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path):

@@ -37,13 +37,11 @@ def test_padding_repeats_the_last_row_and_column():
     assert (padded[3:, :4] == x[0, 2, :, 0]).all() and (padded[:, 4:].T == padded[:, 3]).all()
 
 
-def test_expose_brings_the_mean_to_middle_grey(rng):
-    photo, thumbnail = inputs(rng, 64, 64)
-    exposed = np.asarray(ll.Expose()([photo[None] / np.float32(255), thumbnail[None]]))
-    assert exposed[..., :3].mean() == pytest.approx(0.2, abs=0.005)     # half of 0.4
-    assert np.allclose(exposed[0, ..., 3:], np.sqrt(photo / 255), atol=1e-6)
-    black = np.zeros((1, 16, 16, 3), np.float32)
-    assert np.isfinite(np.asarray(ll.Expose()([black, np.zeros((1, 64, 64, 3))]))).all()
+def test_shadows_are_spread_beside_the_photo(rng):
+    photo = inputs(rng, 6, 7)[0][None] / np.float32(255)
+    spread = np.asarray(ll.SpreadShadows()(photo))
+    assert np.array_equal(spread[..., :3], photo)
+    assert np.allclose(spread[..., 3:], np.sqrt(photo), atol=1e-6)
 
 
 def test_tiles_are_exact(rng, random_model):
@@ -132,6 +130,12 @@ def tampered_model(path):
 def truncated_model(path):
     ll.build_model((8,)).save(path)
     path.write_bytes(path.read_bytes()[:5000])
+
+
+def test_only_keras_files_are_opened(tmp_path):
+    ll.build_model((8,)).save(tmp_path / "model.h5")
+    with pytest.raises(ValueError, match="model.h5: only .keras"):
+        ll.load_model(tmp_path / "model.h5")
 
 
 @pytest.mark.parametrize("write", [

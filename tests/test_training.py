@@ -11,13 +11,14 @@ import pytest
 import lowlight as ll
 
 
-def small_run(folder, pairs, epochs=4, stop_after=None, resume=False, schedule="plateau"):
+def small_run(folder, pairs, epochs=4, stop_after=None, resume=False, schedule="plateau",
+              settings=None, learning_rate=1e-3):
     """Train a tiny network as the notebook does; returns (model, curves, history)."""
     keras.utils.set_random_seed(3)
     model = ll.build_model((8, 8))
     sequence = ll.PairSequence(pairs[:6], crop=32, batch_size=2, steps=3, seed=1)
     model.compile(loss="mse", optimizer=keras.optimizers.Adam(
-        1e-3, global_clipnorm=1.0, use_ema=True, ema_momentum=0.5))
+        learning_rate, global_clipnorm=1.0, use_ema=True, ema_momentum=0.5))
     if schedule == "cosine":
         slow_down = keras.callbacks.LearningRateScheduler(ll.cosine(epochs, 1e-3))
     else:       # impatient, so that its counters matter
@@ -27,8 +28,8 @@ def small_run(folder, pairs, epochs=4, stop_after=None, resume=False, schedule="
         "val_loss", mode="min", patience=3, restore_best_weights=True)
     snapshots = ll.Snapshots(pairs[6:7], folder / "snapshots", every=2)
     curves, warm_up = ll.LiveCurves(folder, snapshots), ll.WarmUp(5)
-    state = ll.TrainingState(folder, stopping,
-                             [stopping, slow_down, snapshots, curves, warm_up])
+    kept = [stopping, slow_down, snapshots, curves, warm_up]
+    state = ll.TrainingState(folder, stopping, kept, settings or {"seed": 1})
     first = sequence.epoch = ll.resume(state, model) if resume else 0
 
     class Cut(keras.callbacks.Callback):
@@ -41,7 +42,7 @@ def small_run(folder, pairs, epochs=4, stop_after=None, resume=False, schedule="
             sequence, epochs=epochs, initial_epoch=first, shuffle=False, verbose=0,
             callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
                        ll.Validation(pairs[6:8], ll.LOSSES["mse"], sequence), slow_down,
-                       stopping, warm_up, ll.KeepMemory(), ll.Progress(), snapshots,
+                       stopping, warm_up, keras.callbacks.TerminateOnNaN(), ll.KeepMemory(), ll.Progress(), snapshots,
                        curves, state, Cut()])
     except KeyboardInterrupt:
         pass
@@ -98,7 +99,7 @@ def test_the_state_of_another_network_is_refused(tmp_path, sample):
     small_run(tmp_path, sample, epochs=2)
     model = ll.build_model((8, 16))
     model.compile(loss="mse", optimizer=keras.optimizers.Adam(1e-3, use_ema=True))
-    state = ll.TrainingState(tmp_path, keras.callbacks.EarlyStopping(), [])
+    state = ll.TrainingState(tmp_path, keras.callbacks.EarlyStopping(), [], {"seed": 1})
     with pytest.raises(ValueError, match="state.npz.*RESUME = False"):
         ll.resume(state, model)
     (tmp_path / "state.npz").write_bytes(b"half a file")
@@ -106,6 +107,26 @@ def test_the_state_of_another_network_is_refused(tmp_path, sample):
         ll.resume(state, model)
     state.folder = tmp_path / "nothing here"
     assert ll.resume(state, model) == 0
+
+
+def test_a_run_on_other_pairs_is_not_resumed(tmp_path, sample):
+    """Weights that have seen these test photos would go on training otherwise."""
+    small_run(tmp_path, sample, epochs=2)
+    with pytest.raises(ValueError, match="other settings.*RESUME = False"):
+        small_run(tmp_path, sample, resume=True, settings={"seed": 2})
+
+
+def test_a_finished_run_resumed_has_nothing_to_do(tmp_path, sample):
+    model, _, _ = small_run(tmp_path, sample, epochs=2)
+    again, curves, _ = small_run(tmp_path, sample, epochs=1, resume=True)
+    assert [row["epoch"] for row in curves.rows] == [1]
+
+
+def test_nan_stops_training_and_spoils_no_file(tmp_path, sample):
+    (tmp_path / "model.keras").write_text("an earlier model")
+    _, curves, _ = small_run(tmp_path, sample, learning_rate=float("nan"))
+    assert len(curves.rows) == 1 and np.isnan(curves.rows[0]["val_loss"])
+    assert (tmp_path / "model.keras").read_text() == "an earlier model"
 
 
 def test_warm_up_reaches_the_learning_rate_in_equal_steps():
