@@ -324,13 +324,13 @@ def write_sample_pairs(folder, seed, stops=4.0, draws=3):
     """Write the embedded set to `folder`/low_light and normal_light; returns pairs.
 
     Each photo is darkened `draws` times by `stops` give or take a quarter, with the
-    shot noise of one camera at one setting (5e-4). The same seed, the same bytes.
+    shot noise of one camera at one setting (2e-4). The same seed, the same bytes.
     """
     rng = np.random.default_rng(seed)
     for source in sample_photos():
         normal = load_photo(source)
         for draw in range(draws):
-            low = darken(normal, stops + rng.uniform(-0.25, 0.25), rng, shot=5e-4)
+            low = darken(normal, stops + rng.uniform(-0.25, 0.25), rng, shot=2e-4)
             name = f"{source.stem}-{draw + 1}.png"
             save_photo(Path(folder) / "low_light" / name, low)
             save_photo(Path(folder) / "normal_light" / name, normal)

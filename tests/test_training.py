@@ -1,4 +1,5 @@
 """Callbacks record what fit logged; a run that is cut off ends like one that is not."""
+import contextlib
 import csv
 import io
 import zipfile
@@ -12,13 +13,14 @@ import lowlight as ll
 
 
 def small_run(folder, pairs, epochs=4, stop_after=None, resume=False, schedule="plateau",
-              settings=None, learning_rate=1e-3):
+              settings=None, learning_rate=1e-3, scope=contextlib.nullcontext):
     """Train a tiny network as the notebook does; returns (model, curves, history)."""
     keras.utils.set_random_seed(3)
-    model = ll.build_model((8, 8))
     sequence = ll.PairSequence(pairs[:6], crop=32, batch_size=2, steps=3, seed=1)
-    model.compile(loss="mse", optimizer=keras.optimizers.Adam(
-        learning_rate, global_clipnorm=1.0, use_ema=True, ema_momentum=0.5))
+    with scope():
+        model = ll.build_model((8, 8))
+        model.compile(loss="mse", optimizer=keras.optimizers.Adam(
+            learning_rate, global_clipnorm=1.0, use_ema=True, ema_momentum=0.5))
     if schedule == "cosine":
         slow_down = keras.callbacks.LearningRateScheduler(ll.cosine(epochs, 1e-3))
     else:       # impatient, so that its counters matter
@@ -30,7 +32,8 @@ def small_run(folder, pairs, epochs=4, stop_after=None, resume=False, schedule="
     curves, warm_up = ll.LiveCurves(folder, snapshots), ll.WarmUp(5)
     kept = [stopping, slow_down, snapshots, curves, warm_up]
     state = ll.TrainingState(folder, stopping, kept, settings or {"seed": 1})
-    first = sequence.epoch = ll.resume(state, model) if resume else 0
+    with scope():
+        first = sequence.epoch = ll.resume(state, model) if resume else 0
 
     class Cut(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
