@@ -194,6 +194,13 @@ def test_what_is_no_photo_is_named(tmp_path, content):
         ll.load_photo(tmp_path / "gone.png")
 
 
+def test_heic_and_raw_say_how_to_convert(tmp_path):
+    for name in ("a.HEIC", "b.dng"):
+        (tmp_path / name).write_bytes(b"raw")
+        with pytest.raises(ValueError, match=f"{name}.*export it as JPEG"):
+            ll.load_photo(tmp_path / name)
+
+
 def test_a_decompression_bomb_is_refused(tmp_path):
     def chunk(kind, data):
         import struct

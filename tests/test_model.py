@@ -170,19 +170,6 @@ def test_brightness_hits_its_target_and_is_monotone(rng):
     assert (ll.set_brightness(black, 0.5) == 0).all()
 
 
-def test_enhance_folder_passes_over_bad_files(tmp_path, sample, random_model):
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in/coffee-1.jpg").write_text("no photo")
-    same_name = tmp_path / "in/coins-1.png"
-    same_name.write_bytes(sample[0].low.read_bytes())
-    coins = next(pair.low for pair in sample if pair.name == "coins-1")
-    results = list(ll.enhance_folder(
-        random_model(), [coins, tmp_path / "in/coffee-1.jpg", same_name], tmp_path / "out"))
-    assert isinstance(results[1][1], ValueError) and "coffee-1.jpg" in str(results[1][1])
-    assert [path.name for _, path in results[::2]] == ["coins-1.png", "coins-1-2.png"]
-    assert ll.load_photo(results[0][1]).shape == ll.load_photo(coins).shape
-
-
 def test_slider_holds_both_photos(rng):
     before, after = (rng.integers(0, 255, (40, 2000, 3)).astype(np.uint8) for _ in range(2))
     html = ll.before_after_slider(before, after).data

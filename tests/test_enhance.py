@@ -1,0 +1,112 @@
+"""Photos through the command line: kept tags, kept structure, bad files named."""
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import enhance
+import lowlight as ll
+from conftest import ROOT
+
+
+@pytest.fixture
+def weights(tmp_path, random_model):
+    random_model().save(tmp_path / "weights.keras")
+    return tmp_path / "weights.keras"
+
+
+@pytest.fixture
+def run(tmp_path, weights, capsys):
+    """run("in", "--overwrite") -> (exit status, printed, errors)."""
+    def call(*arguments):
+        status = enhance.main([str(tmp_path / arguments[0]), "--out", str(tmp_path / "out"),
+                               "--weights", str(weights), *arguments[1:]])
+        return status, *capsys.readouterr()
+    return call
+
+
+def put(path, rng, size=(30, 40), **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(rng.integers(0, 60, (*size, 3)).astype(np.uint8))
+    image.save(path, **options)
+    return path
+
+
+def test_a_folder_keeps_its_structure_and_formats(tmp_path, rng, run):
+    for name in ("a.jpg", "sub/b.PNG", "sub/Nacht über Köln.webp", "c.gif", "c.png", "d.bmp"):
+        put(tmp_path / "in" / name, rng)
+    (tmp_path / "in/.hidden.png").write_text("x")
+    (tmp_path / "in/Thumbs.db").write_text("x")
+    status, printed, _ = run("in")
+    assert status == 0 and printed.startswith("6 photos")
+    made = {path.relative_to(tmp_path / "out").as_posix()
+            for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert made == {"a.jpg", "sub/b.PNG", "sub/Nacht über Köln.webp", "c.png", "c.png.png",
+                    "d.bmp"}
+    model = ll.load_model(tmp_path / "weights.keras")
+    assert np.array_equal(ll.load_photo(tmp_path / "out/sub/b.PNG"),
+                          ll.enhance(model, ll.load_photo(tmp_path / "in/sub/b.PNG")))
+
+
+def test_tags_stay_and_the_photo_is_upright(tmp_path, rng, run):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F], profile = 6, "A camera", b"a colour profile"
+    put(tmp_path / "in/turned.jpg", rng, exif=exif, icc_profile=profile)
+    assert run("in")[0] == 0
+    with Image.open(tmp_path / "out/turned.jpg") as result:
+        assert result.size == (30, 40)                  # width, height: it was turned
+        assert result.getexif()[0x0112] == 1 and result.getexif()[0x010F] == "A camera"
+        assert result.info["icc_profile"] == profile
+
+
+def test_one_bad_file_is_named_and_the_rest_is_done(tmp_path, rng, run):
+    put(tmp_path / "in/good.png", rng)
+    (tmp_path / "in/empty.jpg").write_bytes(b"")
+    (tmp_path / "in/text.png").write_text("no photo")
+    cut = put(tmp_path / "in/cut.jpg", rng, (300, 300))
+    cut.write_bytes(cut.read_bytes()[:3000])
+    status, printed, errors = run("in")
+    assert status == 1 and "1 photos" in printed and "3 failed" in printed
+    assert all(name in errors for name in ("empty.jpg", "text.png", "cut.jpg"))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.png"]
+
+
+def test_nothing_is_overwritten_unless_told(tmp_path, rng, run):
+    put(tmp_path / "in/a.png", rng)
+    assert run("in")[0] == 0
+    before = (tmp_path / "out/a.png").read_bytes()
+    status, _, errors = run("in", "--brightness", "0.8")
+    assert status == 1 and "exists" in errors
+    assert (tmp_path / "out/a.png").read_bytes() == before
+    assert run("in", "--brightness", "0.8", "--overwrite")[0] == 0
+    luma = (ll.load_photo(tmp_path / "out/a.png") @ ll.LUMA).mean() / 255
+    assert luma == pytest.approx(0.8, abs=0.02)
+
+
+def test_format_tile_and_extreme_sizes(tmp_path, rng, run):
+    for number, size in enumerate(((1, 1), (10, 3000), (200, 150))):
+        put(tmp_path / f"in/{number}.png", rng, size)
+    assert run("in", "--format", "webp", "--tile", "64")[0] == 0
+    for number, size in enumerate(((1, 1), (10, 3000), (200, 150))):
+        assert ll.load_photo(tmp_path / f"out/{number}.webp").shape == (*size, 3)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (("nowhere.jpg",), "nowhere.jpg"), (("in", "--brightness", "7"), "between 0 and 1"),
+    (("in", "--weights", "missing.keras"), "missing.keras"), (("in",), "no photo found")])
+def test_wrong_calls_say_what_is_wrong(tmp_path, run, arguments, message):
+    (tmp_path / "in").mkdir()
+    status, _, errors = run(*arguments)
+    assert status != 0 and message in errors
+
+
+def test_from_the_shell(tmp_path, rng, weights):
+    photo = put(tmp_path / "dark photo.png", rng)
+    done = subprocess.run(
+        [sys.executable, ROOT / "enhance.py", photo, tmp_path / "gone.png", "--out",
+         tmp_path / "out", "--weights", weights], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1 and "gone.png" in done.stderr
+    assert (tmp_path / "out/dark photo.png").exists() and "1 photos" in done.stdout
+    assert "Traceback" not in done.stderr and "oneDNN" not in done.stderr
