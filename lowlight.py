@@ -69,7 +69,7 @@ from tqdm import tqdm
 
 # %% CNN.ipynb #cell-008
 def describe_machine():
-    """One line: versions, backend, devices and precision of this session."""
+    """One line: version, backend, devices, cores and precision."""
     devices = ["one"]
     with contextlib.suppress(AttributeError):       # PyTorch does not list its devices
         devices = keras.distribution.list_devices()
@@ -778,7 +778,9 @@ def charbonnier(reference, image):
 @keras.saving.register_keras_serializable("lowlight")
 def l1_ssim(reference, image):
     """0.75 mean |difference| + 0.25 (1 - SSIM) / 2: (B, H, W, 3) -> (B,)."""
-    structure = ops.mean(ssim_map(reference, image), axis=(1, 2, 3))
+    structure = 1.0                 # no window fits into a photo smaller than it
+    if min(image.shape[1:3]) >= 11:
+        structure = ops.mean(ssim_map(reference, image), axis=(1, 2, 3))
     return (0.75 * ops.mean(ops.abs(reference - image), axis=(1, 2, 3))
             + 0.125 * (1 - structure))
 
@@ -894,7 +896,7 @@ class Validation(keras.callbacks.Callback):
             losses.append(float(ops.mean(self.loss(reference[None], image[None]))))
             decibels.append(psnr(normal, as_uint8(image)))
         rate = ops.convert_to_numpy(self.model.optimizer.learning_rate)
-        logs.update(val_loss=np.nanmean(losses), val_psnr=np.mean(decibels),
+        logs.update(val_loss=np.mean(losses), val_psnr=np.mean(decibels),
                     learning_rate=float(rate), seconds=time.perf_counter() - self.start,
                     data_seconds=getattr(self.sequence, "seconds", 0) - self.spent)
 
@@ -1147,7 +1149,8 @@ def film_frames(snapshots, index, best, most=8):
     """[(title, uint8 photo), ...] of a snapshot pair: low, epochs, best, reference."""
     low, normal, thumbnail = snapshots.store[index]
     frames = snapshots.frames[snapshots.store.pairs[index].name]
-    wanted = np.unique(np.linspace(0, len(frames) - 1, most - 3).round().astype(int))
+    wanted = np.unique(np.linspace(0, len(frames) - 1, min(most - 3, len(frames))
+                                   ).round().astype(int))
     film = [(f"epoch {frames[place][0]}", load_photo(frames[place][1]))
             for place in wanted]
     film.append(("best weights", enhance(best, low)))
