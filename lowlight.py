@@ -1131,14 +1131,15 @@ def unpack_state(state, model, path):
         with np.load(path) as file:
             arrays = dict(file)
         meta = json.loads(str(arrays["meta"]))
+        if meta["settings"] != json.loads(json.dumps(state.settings)):
+            raise KeyError("other settings")
         for index, variable in enumerate(every):
             variable.assign(arrays[f"variable{index}"])
         best = [arrays[f"best{index}"] for index in range(len(model.weights))]
-        if meta["settings"] != json.loads(json.dumps(state.settings)):
-            raise KeyError("other settings")
     except Exception as error:      # NumPy and zipfile raise many types
         raise ValueError(f"{path}: not the state of a run with these settings "
-                         f"and pairs ({error}); remove it or set RESUME = False"
+                         f"and pairs ({str(error).splitlines()[0]}); remove it or "
+                         "set RESUME = False"
                          ) from error
     state.epoch, state.numbers = meta["epoch"], meta["numbers"]
     state.numbers["EarlyStopping"]["best_weights"] = best

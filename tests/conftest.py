@@ -8,6 +8,7 @@ import pytest
 os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
 
 import lowlight  # noqa: E402  (starts Keras; after the environment is set)
+import keras  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 LOL = ROOT.parent / "shared" / "lol"
@@ -40,10 +41,13 @@ def write_pair(tmp_path, rng):
 def random_model():
     """A small model whose every weight is random, so that no branch is silent."""
     def build(widths=(8, 8, 16), blocks=1, seed=0):
+        keras.utils.set_random_seed(seed)
         model = lowlight.build_model(widths, blocks)
         rng = np.random.default_rng(seed)
         for variable in model.trainable_variables:
             spread = 0.3 / np.sqrt(np.prod(variable.shape[:-1]))
             variable.assign(variable + rng.normal(0, spread, variable.shape))
+        last = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)][-1]
+        last.bias.assign(last.bias + 0.5)               # a grey photo rather than a black one
         return model
     return build
