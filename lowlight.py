@@ -1138,7 +1138,7 @@ def unpack_state(state, model, path):
         best = [arrays[f"best{index}"] for index in range(len(model.weights))]
     except Exception as error:      # NumPy and zipfile raise many types
         raise ValueError(f"{path}: not the state of a run with these settings "
-                         f"and pairs ({str(error).splitlines()[0]}); remove it or "
+                         f"and pairs ({error!r}); remove it or "
                          "set RESUME = False"
                          ) from error
     state.epoch, state.numbers = meta["epoch"], meta["numbers"]
@@ -1189,7 +1189,7 @@ def save_animation(film, path, width=400, seconds=0.8):
 # %% CNN.ipynb #cell-110
 def brighten_gamma(photo, gamma=0.4):
     """uint8 (H, W, 3) to the power of `gamma` on [0, 1]."""
-    return as_uint8((np.arange(256) / 255) ** gamma)[photo]
+    return power_curve(gamma)[photo]
 
 
 def brighten_clahe(photo):
@@ -1289,10 +1289,12 @@ def enhance_files(model, inputs, folder, suffix=None, overwrite=False, **options
     for path, below in find_photos(inputs):
         kept = path.suffix if path.suffix.lower() in WRITTEN else ".png"
         target = Path(folder) / below.with_suffix(suffix or kept)
-        if target in taken:                     # 1.gif beside 1.png
-            target = target.with_name(below.name + target.suffix)
+        while target in taken:                  # 1.gif beside 1.png
+            target = target.with_name(target.name + target.suffix)
         taken.add(target)
         try:
+            if target.resolve() == path.resolve():
+                raise ValueError(f"{path}: would replace itself; choose another folder")
             if target.exists() and not overwrite:
                 raise ValueError(f"{target}: exists; move it or allow to overwrite it")
             yield path, target, enhance_file(model, path, target, **options)

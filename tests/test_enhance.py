@@ -85,6 +85,17 @@ def test_nothing_is_overwritten_unless_told(tmp_path, rng, run):
     assert luma == pytest.approx(0.8, abs=0.02)
 
 
+def test_a_photo_never_replaces_itself_nor_a_namesake(tmp_path, rng, weights):
+    names = [put(tmp_path / folder / "1.png", rng) for folder in "abc"]
+    before = names[0].read_bytes()
+    model = ll.load_model(weights)
+    (_, _, error), = ll.enhance_files(model, names[:1], tmp_path / "a", overwrite=True)
+    assert "would replace itself" in str(error) and names[0].read_bytes() == before
+    made = [target for _, target, _ in ll.enhance_files(model, names, tmp_path / "out",
+                                                        overwrite=True)]
+    assert len(set(made)) == 3 and all(path.exists() for path in made)
+
+
 def test_format_tile_and_extreme_sizes(tmp_path, rng, run):
     for number, size in enumerate(((1, 1), (10, 3000), (200, 150))):
         put(tmp_path / f"in/{number}.png", rng, size)
