@@ -10,9 +10,9 @@ __all__ = ['UNDEVELOPED', 'LUMA', 'LOW_FOLDERS', 'NORMAL_FOLDERS', 'NO_PHOTO', '
            'to_srgb', 'darken', 'sample_photos', 'write_sample_pairs', 'save_photo', 'write_csv', 'holds_pairs',
            'locate_dataset', 'scene_signature', 'group_scenes', 'split_pairs', 'make_thumbnail', 'PhotoStore',
            'random_crop', 'vary_gamma', 'PairSequence', 'make_batch', 'PadToMultiple', 'SpreadShadows', 'CropLike',
-           'global_vector', 'modulate', 'residual_block', 'build_model', 'finish', 'load_model', 'fixed_size',
-           'count_macs', 'receptive_radius', 'check_photos', 'psnr', 'ssim', 'gt_mean', 'blur_matrix', 'ssim_map',
-           'charbonnier', 'l1_ssim', 'psnr_loss', 'windows', 'predict_tiles', 'predict', 'power_curve',
+           'global_vector', 'modulate', 'residual_block', 'build_model', 'finish', 'with_precision', 'load_model',
+           'fixed_size', 'count_macs', 'receptive_radius', 'check_photos', 'psnr', 'ssim', 'gt_mean', 'blur_matrix',
+           'ssim_map', 'charbonnier', 'l1_ssim', 'psnr_loss', 'windows', 'predict_tiles', 'predict', 'power_curve',
            'set_brightness', 'enhance', 'Validation', 'Snapshots', 'draw_losses', 'draw_training', 'InPlace',
            'LiveCurves', 'Progress', 'progress_line', 'WarmUp', 'cosine', 'KeepMemory', 'TrainingState', 'pack_state',
            'resume', 'unpack_state', 'film_frames', 'film_strip', 'save_animation', 'brighten_gamma', 'brighten_clahe',
@@ -417,7 +417,8 @@ def split_pairs(pairs, fractions=(0.8, 0.1, 0.1), seed=0, scenes=None):
     """(train, validation, test) lists of pairs; no scene is in two of them.
 
     `fractions` are of the photos. Where scenes are few, validation and test still get
-    one each, from eight scenes on two. Raises ValueError below three scenes.
+    one each, from eight scenes on two, unless their fraction is 0, which leaves them
+    empty. Raises ValueError below three scenes.
     """
     scenes = np.array(group_scenes(pairs) if scenes is None else scenes)
     order = np.random.default_rng(seed).permutation(np.unique(scenes))
@@ -426,7 +427,7 @@ def split_pairs(pairs, fractions=(0.8, 0.1, 0.1), seed=0, scenes=None):
                          "validation and test need one each; add other scenes")
     least, parts, start = (2 if len(order) >= 8 else 1), [], 0
     for fraction in fractions[:0:-1]:       # test, then validation; training the rest
-        stop, wanted = start + least, fraction * len(pairs)
+        stop, wanted = start + (least if fraction else 0), fraction * len(pairs)
         while (stop < len(order) - least * (2 - len(parts))
                and np.isin(scenes, order[start:stop]).sum() < wanted):
             stop += 1
@@ -582,13 +583,13 @@ class CropLike(layers.Layer):
         return (*shapes[1][:3], shapes[0][-1])
 
 # %% CNN.ipynb #cell-053
-def global_vector(thumbnail, widths=(16, 32, 64, 64), units=64):
+def global_vector(thumbnail, widths=(32, 64, 128, 128), units=128):
     """Thumbnail (B, 64, 64, 3) -> (B, units): exposure and tint of the whole photo."""
     x = ops.sqrt(thumbnail)
     for width in widths:
         x = layers.Conv2D(width, 3, strides=2, padding="same", activation="relu")(x)
     x = layers.GlobalAveragePooling2D()(x)
-    return layers.Dense(units, activation="relu")(x)
+    return layers.Dense(units, activation="relu", name="vector")(x)
 
 
 def modulate(x, vector):
@@ -638,11 +639,24 @@ def build_model(widths=(32, 48, 64, 128), blocks=1, head=16):
 def finish(photo, thumbnail, x):
     """The model from its inputs and the full-size features x (B, H', W', C)."""
     x = layers.Conv2D(x.shape[-1], 3, padding="same", activation="relu")(x)
-    x = layers.Conv2D(3, 3, padding="same", dtype="float32")(x)
-    x = CropLike(dtype="float32")([x, photo])
+    x = layers.Conv2D(3, 3, padding="same", dtype="float32", name="output")(x)
+    x = CropLike(dtype="float32", name="crop")([x, photo])
     return keras.Model([photo, thumbnail], x, name="lowlight")
 
 
+def with_precision(model, precision):
+    """A copy with the same weights whose layers compute in `precision`, the last two
+    in float32; without optimizer."""
+    config = model.get_config()
+    for layer in config["layers"]:
+        fixed = layer["name"] in ("photo", "thumbnail", "output", "crop")
+        if "dtype" in layer["config"] and not fixed:
+            layer["config"]["dtype"] = precision
+    copy = keras.Model.from_config(config)
+    copy.set_weights(model.get_weights())
+    return copy
+
+# %% CNN.ipynb #cell-057
 def load_model(path):
     """The model saved at `path` (.keras), in safe mode: stored code is refused.
 
@@ -662,7 +676,7 @@ def load_model(path):
                          "it must take a photo and a 64 x 64 thumbnail")
     return model
 
-# %% CNN.ipynb #cell-062
+# %% CNN.ipynb #cell-063
 def fixed_size(model, side=256):
     """A copy of the model's graph for photos of side x side; shapes become known."""
     return keras.models.clone_model(model, input_tensors=[
@@ -682,7 +696,7 @@ def count_macs(model, side=256):
             total += np.prod(layer.kernel.shape)
     return int(total)
 
-# %% CNN.ipynb #cell-063
+# %% CNN.ipynb #cell-064
 POINTWISE = (layers.Add, layers.Multiply, layers.Concatenate, layers.ReLU, CropLike,
              layers.Activation, PadToMultiple, SpreadShadows)
 
@@ -708,7 +722,7 @@ def receptive_radius(model):
         sees[id(layer.output)] = (stride, radius)
     return sees[id(model.outputs[0])][1]
 
-# %% CNN.ipynb #cell-066
+# %% CNN.ipynb #cell-067
 def check_photos(reference, image):
     """Raise ValueError unless both are uint8 (H, W, 3) of the same shape."""
     for photo in (reference, image):
@@ -734,14 +748,14 @@ def ssim(reference, image):
         reference, image, data_range=255, channel_axis=-1, gaussian_weights=True,
         sigma=1.5, use_sample_covariance=False))
 
-# %% CNN.ipynb #cell-067
+# %% CNN.ipynb #cell-068
 def gt_mean(reference, image):
     """`image` scaled to the mean luma of `reference`; both uint8 (H, W, 3)."""
     check_photos(reference, image)
     wanted, is_now = ((photo @ LUMA).mean() for photo in (reference, image))
     return as_uint8(image / 255 * (wanted / max(is_now, 1e-6)))
 
-# %% CNN.ipynb #cell-071
+# %% CNN.ipynb #cell-072
 def blur_matrix(length, size=11, sigma=1.5):
     """(length - size + 1, length): Gaussian means along one axis, valid region."""
     taps = np.exp(-0.5 * ((np.arange(size) - size // 2) / sigma) ** 2)
@@ -768,7 +782,7 @@ def ssim_map(reference, image):
     return ((2 * a * b + 1e-4) * (2 * covariance + 9e-4)
             / ((a * a + b * b + 1e-4) * (variance_a + variance_b + 9e-4)))
 
-# %% CNN.ipynb #cell-072
+# %% CNN.ipynb #cell-073
 @keras.saving.register_keras_serializable("lowlight")
 def charbonnier(reference, image):
     """sqrt(difference^2 + 0.001^2), mean over the photo: (B, H, W, 3) -> (B,)."""
@@ -795,7 +809,7 @@ def psnr_loss(reference, image):
 LOSSES = {"mse": keras.losses.MeanSquaredError(), "charbonnier": charbonnier,
           "l1_ssim": l1_ssim, "psnr": psnr_loss}
 
-# %% CNN.ipynb #cell-074
+# %% CNN.ipynb #cell-075
 def windows(length, tile, margin, multiple):
     """Windows along one axis: (their size, [(start, first kept, end of kept), ...]).
 
@@ -809,7 +823,7 @@ def windows(length, tile, margin, multiple):
     return size, [(min(max(start - margin, 0), padded - size), start, stop)
                   for start, stop in kept]
 
-# %% CNN.ipynb #cell-075
+# %% CNN.ipynb #cell-076
 def predict_tiles(model, photo, thumbnail, tile=768):
     """Yield (rows, columns, float32 output) for each tile of a uint8 photo."""
     multiple = model.get_layer("pad").multiple
@@ -826,7 +840,7 @@ def predict_tiles(model, photo, thumbnail, tile=768):
             yield (slice(top, bottom), slice(left, right),
                    result[top - y:bottom - y, left - x:right - x])
 
-# %% CNN.ipynb #cell-076
+# %% CNN.ipynb #cell-077
 def predict(model, photo, thumbnail=None, tile=768):
     """Model output for a uint8 photo (H, W, 3) as float32 (H, W, 3), not clipped."""
     thumbnail = make_thumbnail(photo) if thumbnail is None else thumbnail
@@ -835,7 +849,7 @@ def predict(model, photo, thumbnail=None, tile=768):
         output[rows, columns] = part
     return output
 
-# %% CNN.ipynb #cell-078
+# %% CNN.ipynb #cell-079
 def power_curve(exponent):
     """Lookup table of 256 uint8 levels: level ** exponent on [0, 1]."""
     return as_uint8((np.arange(256) / 255) ** exponent)
@@ -857,7 +871,7 @@ def set_brightness(photo, brightness):
         low, high = (middle, high) if luma > brightness else (low, middle)
     return power_curve(np.exp((low + high) / 2))[photo]
 
-# %% CNN.ipynb #cell-079
+# %% CNN.ipynb #cell-080
 def enhance(model, photo, brightness=None, tile=768):
     """Brighten a uint8 photo (H, W, 3) of any size: uint8 of the same shape.
 
@@ -870,7 +884,7 @@ def enhance(model, photo, brightness=None, tile=768):
         result[rows, columns] = as_uint8(part)
     return result if brightness is None else set_brightness(result, brightness)
 
-# %% CNN.ipynb #cell-083
+# %% CNN.ipynb #cell-084
 class Validation(keras.callbacks.Callback):
     """Adds val_loss, val_psnr, learning_rate and seconds to the logs of each epoch.
 
@@ -900,7 +914,7 @@ class Validation(keras.callbacks.Callback):
                     learning_rate=float(rate), seconds=time.perf_counter() - self.start,
                     data_seconds=getattr(self.sequence, "seconds", 0) - self.spent)
 
-# %% CNN.ipynb #cell-085
+# %% CNN.ipynb #cell-086
 class Snapshots(keras.callbacks.Callback):
     """Saves the prediction for each pair after epoch 1 and every `every` epochs.
 
@@ -924,7 +938,7 @@ class Snapshots(keras.callbacks.Callback):
             save_photo(path, as_uint8(predict(self.model, low, thumbnail)))
             self.frames[pair.name].append((epoch, path))
 
-# %% CNN.ipynb #cell-087
+# %% CNN.ipynb #cell-088
 def draw_losses(axes, rows):
     """Loss on training crops and on whole validation photos over the epochs."""
     epochs = [row["epoch"] for row in rows]
@@ -938,7 +952,7 @@ def draw_losses(axes, rows):
         axes.set_yscale("log")
     axes.legend(frameon=False)
 
-# %% CNN.ipynb #cell-088
+# %% CNN.ipynb #cell-089
 def draw_training(rows, snapshots=None):
     """Figure of the training so far: losses, learning rate, the newest snapshots."""
     frames = list(snapshots.frames.items())[:2] if snapshots else []
@@ -962,7 +976,7 @@ def draw_training(rows, snapshots=None):
         show_photo(line[2], normal, "reference")
     return figure
 
-# %% CNN.ipynb #cell-089
+# %% CNN.ipynb #cell-090
 class InPlace:
     """A spot in the notebook's output that is drawn again and again."""
 
@@ -994,7 +1008,7 @@ class LiveCurves(keras.callbacks.Callback):
         figure = draw_training(self.rows, self.snapshots)
         self.spot.show(save_figure(figure, self.folder / "figures/training.jpg"))
 
-# %% CNN.ipynb #cell-090
+# %% CNN.ipynb #cell-091
 class Progress(keras.callbacks.Callback):
     """One line that changes in place: epoch, steps done, time spent, time left."""
 
@@ -1024,7 +1038,7 @@ class Progress(keras.callbacks.Callback):
         self.told = time.perf_counter()
         self.spot.show(display.HTML(f"<pre>{progress_line(self)}</pre>"))
 
-# %% CNN.ipynb #cell-091
+# %% CNN.ipynb #cell-092
 def progress_line(progress):
     """Like "epoch 3/24: 12%|##   | 140/1200 [00:21<02:39, 6.6step/s]", by tqdm."""
     epochs, steps = progress.params["epochs"], progress.params["steps"]
@@ -1034,7 +1048,7 @@ def progress_line(progress):
         ncols=76, unit="step", initial=before,
         prefix=f"epoch {progress.epoch + 1}/{epochs}")
 
-# %% CNN.ipynb #cell-093
+# %% CNN.ipynb #cell-094
 class WarmUp(keras.callbacks.Callback):
     """Raises the learning rate in equal steps to its value over the first `steps`."""
 
@@ -1057,7 +1071,7 @@ def cosine(epochs, rate):
     return lambda epoch, _: rate * (
         0.01 + 0.99 * np.cos(np.pi / 2 * epoch / epochs) ** 2)
 
-# %% CNN.ipynb #cell-095
+# %% CNN.ipynb #cell-096
 class KeepMemory(keras.callbacks.Callback):
     """Lets glibc keep freed memory (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD: 1 GiB)."""
 
@@ -1068,7 +1082,7 @@ class KeepMemory(keras.callbacks.Callback):
                 libc.mallopt(-1, 1 << 30)
                 libc.mallopt(-3, 1 << 30)
 
-# %% CNN.ipynb #cell-097
+# %% CNN.ipynb #cell-098
 class TrainingState(keras.callbacks.Callback):
     """Saves model.keras when the best weights change, state.npz at each new epoch.
 
@@ -1082,7 +1096,7 @@ class TrainingState(keras.callbacks.Callback):
         self.epoch, self.numbers = 0, {}        # where to go on; set by `resume`
 
     def on_train_begin(self, logs=None):
-        self.bare = keras.Model.from_config(self.model.get_config())   # no optimizer
+        self.bare = with_precision(self.model, "float32")       # and no optimizer
         for callback in self.kept:              # they have just reset themselves
             vars(callback).update(self.numbers.get(type(callback).__name__, {}))
 
@@ -1097,7 +1111,7 @@ class TrainingState(keras.callbacks.Callback):
             with whole_file(self.folder / "state.npz") as part:
                 np.savez(part, **pack_state(self, epoch))
 
-# %% CNN.ipynb #cell-098
+# %% CNN.ipynb #cell-099
 def pack_state(state, epoch):
     """The arrays that state.npz holds for a TrainingState before `epoch`."""
     numbers = {type(callback).__name__: {
@@ -1123,7 +1137,7 @@ def resume(state, model):
     model.optimizer.build(model.trainable_variables)
     return unpack_state(state, model, path)
 
-# %% CNN.ipynb #cell-099
+# %% CNN.ipynb #cell-100
 def unpack_state(state, model, path):
     """Set the variables of a built model and the numbers of `state` from `path`."""
     every = model.variables + model.optimizer.variables
@@ -1145,7 +1159,7 @@ def unpack_state(state, model, path):
     state.numbers["EarlyStopping"]["best_weights"] = best
     return state.epoch
 
-# %% CNN.ipynb #cell-106
+# %% CNN.ipynb #cell-107
 def film_frames(snapshots, index, best, most=8):
     """[(title, uint8 photo), ...] of a snapshot pair: low, epochs, best, reference."""
     low, normal, thumbnail = snapshots.store[index]
@@ -1171,7 +1185,7 @@ def film_strip(film, columns=4):
         axes.remove()
     return figure
 
-# %% CNN.ipynb #cell-107
+# %% CNN.ipynb #cell-108
 def save_animation(film, path, width=400, seconds=0.8):
     """Write the frames of `film_frames` as an animated GIF with their titles."""
     frames = []
@@ -1186,7 +1200,7 @@ def save_animation(film, path, width=400, seconds=0.8):
         frames[0].save(part, save_all=True, append_images=frames[1:], loop=0,
                        duration=[int(seconds * 1000)] * (len(frames) - 1) + [3000])
 
-# %% CNN.ipynb #cell-110
+# %% CNN.ipynb #cell-111
 def brighten_gamma(photo, gamma=0.4):
     """uint8 (H, W, 3) to the power of `gamma` on [0, 1]."""
     return power_curve(gamma)[photo]
@@ -1216,7 +1230,7 @@ def evaluate(model, pairs, methods=()):
              **scores(load_photo(pair.normal), method(load_photo(pair.low)))}
             for pair in pairs for name, method in methods.items()]
 
-# %% CNN.ipynb #cell-111
+# %% CNN.ipynb #cell-112
 SCORES = ("psnr", "ssim", "psnr_gt_mean")
 
 
@@ -1238,7 +1252,7 @@ def markdown_table(rows):
                      f"| {mean['psnr_gt_mean']:.2f} |")
     return "\n".join(lines)
 
-# %% CNN.ipynb #cell-121
+# %% CNN.ipynb #cell-122
 WRITTEN = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 
 
@@ -1266,7 +1280,7 @@ def photo_tags(path):
         exif[0x0112] = 1
     return tags | ({"exif": exif.tobytes()} if len(exif) else {})
 
-# %% CNN.ipynb #cell-122
+# %% CNN.ipynb #cell-123
 def enhance_file(model, path, target, brightness=None, tile=768, quality=95):
     """Enhance the photo `path` into the file `target`; returns its megapixels."""
     photo = load_photo(path)
@@ -1278,7 +1292,7 @@ def enhance_file(model, path, target, brightness=None, tile=768, quality=95):
     save_photo(target, enhance(model, photo, brightness, tile), **options)
     return photo.shape[0] * photo.shape[1] / 1e6
 
-# %% CNN.ipynb #cell-123
+# %% CNN.ipynb #cell-124
 def enhance_files(model, inputs, folder, suffix=None, overwrite=False, **options):
     """Enhance photos and folders of photos into `folder`, keeping their structure.
 
@@ -1301,7 +1315,7 @@ def enhance_files(model, inputs, folder, suffix=None, overwrite=False, **options
         except (ValueError, OSError) as error:
             yield path, target, error
 
-# %% CNN.ipynb #cell-128
+# %% CNN.ipynb #cell-129
 SLIDER = """<div style="position:relative; max-width:{width}px">
 <img src="{after}" alt="after" style="display:block; width:100%">
 <img src="{before}" alt="before" style="position:absolute; top:0; left:0; width:100%;
