@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Brighten photos and folders of photos: python enhance.py INPUT ... --out DIR
+"""Brighten photos, clips and folders of them: python enhance.py INPUT ... --out DIR
 
 All logic is in lowlight.py; this file reads the command line and reports.
 """
@@ -15,7 +15,7 @@ import lowlight
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="a photo or a folder")
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="a photo, a clip (mp4, mov, mkv, webm) or a folder")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
     parser.add_argument("--weights", metavar="FILE", help="a .keras file that CNN.ipynb trained",
                         default=Path(__file__).resolve().parent / "weights" / "lowlight.keras")
@@ -26,40 +26,65 @@ def parse(arguments):
                              "more speed, the same result")
     parser.add_argument("--format", choices=("jpg", "png", "webp", "tif"),
                         help="of the results (default: that of the photo)")
+    parser.add_argument("--depth", type=int, choices=(8, 16), default=8,
+                        help="bits a channel of photos; 16 makes PNG or TIFF (default 8)")
     parser.add_argument("--quality", type=int, default=95, help="of JPEG and WebP (default 95)")
     parser.add_argument("--overwrite", action="store_true", help="replace existing results")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.depth == 16 and options.format in ("jpg", "webp"):
+        parser.error(f"--format {options.format} cannot hold --depth 16; take png or tif")
+    if options.brightness is not None and not 0 < options.brightness < 1:
+        parser.error(f"--brightness {options.brightness}: must lie between 0 and 1")
+    return options
+
+
+class Report:
+    """A progress bar of files that shows the megapixels a second, frames of clips included."""
+
+    def __init__(self, files):
+        self.start, self.megapixels, self.failed = time.perf_counter(), 0.0, 0
+        self.bar = tqdm(total=files, unit="file")
+
+    def seconds(self):
+        return time.perf_counter() - self.start
+
+    def frame(self, megapixels):
+        """One more photo, or frame of a clip, is done."""
+        self.megapixels += megapixels
+        self.bar.set_postfix_str(f"{self.megapixels / self.seconds():.2f} MP/s")
+
+    def file(self, result):
+        """One more file is done: `result` is Done or what went wrong."""
+        if isinstance(result, Exception):
+            self.failed += 1
+            self.bar.write(f"error: {result}", file=sys.stderr)
+        elif result.note:
+            self.bar.write(f"note: {result.note}", file=sys.stderr)
+        self.bar.update()
 
 
 def main(arguments=None):
-    """Enhance what the command line names; returns the exit status, 1 if a photo failed."""
+    """Enhance what the command line names; returns the exit status, 1 if a file failed."""
     options = parse(arguments)
     try:
         model = lowlight.load_model(options.weights)
-        if options.brightness is not None and not 0 < options.brightness < 1:
-            raise ValueError(f"--brightness {options.brightness}: must lie between 0 and 1")
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    start, megapixels, failed = time.perf_counter(), 0.0, 0
-    with tqdm(total=len(lowlight.find_photos(options.inputs)), unit="photo") as bar:
-        for path, _, result in lowlight.enhance_files(
-                model, options.inputs, options.out, options.format and "." + options.format,
-                options.overwrite, brightness=options.brightness, tile=options.tile,
-                quality=options.quality):
-            if isinstance(result, Exception):
-                failed += 1
-                bar.write(f"error: {result}", file=sys.stderr)
-            else:
-                megapixels += result
-            bar.update()
-            bar.set_postfix_str(f"{megapixels / (time.perf_counter() - start):.2f} MP/s")
-    seconds = time.perf_counter() - start
-    print(f"{bar.n - failed} photos, {megapixels:.1f} megapixels in {seconds:.1f} s; "
-          f"{failed} failed; results in {options.out}")
-    if bar.n == 0:
-        print("error: no photo found", file=sys.stderr)
-    return int(failed > 0 or bar.n == 0)
+    found = lowlight.find_photos(options.inputs)
+    if not found:
+        print("error: no photo found in " + ", ".join(options.inputs), file=sys.stderr)
+        return 1
+    report = Report(len(found))
+    with report.bar:
+        for _, _, result in lowlight.enhance_files(
+                model, found, options.out, options.format and "." + options.format,
+                options.overwrite, options.depth, brightness=options.brightness,
+                tile=options.tile, quality=options.quality, told=report.frame):
+            report.file(result)
+    print(f"{len(found) - report.failed} files, {report.megapixels:.1f} megapixels in "
+          f"{report.seconds():.1f} s; {report.failed} failed; results in {options.out}")
+    return int(report.failed > 0)
 
 
 if __name__ == "__main__":

@@ -4,20 +4,24 @@
 
 # %% auto #0
 __all__ = ['UNDEVELOPED', 'LUMA', 'LOW_FOLDERS', 'NORMAL_FOLDERS', 'NO_PHOTO', 'SAMPLE_PHOTOS', 'POINTWISE', 'LOSSES', 'SCORES',
-           'WRITTEN', 'SLIDER', 'quiet_stderr', 'describe_machine', 'to_rgb', 'load_photo', 'as_uint8', 'show_photo',
-           'whole_file', 'save_figure', 'Pair', 'natural', 'role_folders', 'photos_by_stem', 'without_role',
-           'photo_size', 'pair_folder', 'check_sizes', 'unique_names', 'pair_folders', 'find_pairs', 'to_linear',
-           'to_srgb', 'darken', 'sample_photos', 'write_sample_pairs', 'save_photo', 'write_csv', 'holds_pairs',
-           'locate_dataset', 'scene_signature', 'group_scenes', 'split_pairs', 'make_thumbnail', 'PhotoStore',
-           'random_crop', 'vary_gamma', 'PairSequence', 'make_batch', 'PadToMultiple', 'SpreadShadows', 'CropLike',
-           'global_vector', 'modulate', 'residual_block', 'build_model', 'finish', 'with_precision', 'load_model',
-           'fixed_size', 'count_macs', 'receptive_radius', 'check_photos', 'psnr', 'ssim', 'gt_mean', 'blur_matrix',
-           'ssim_map', 'charbonnier', 'l1_ssim', 'psnr_loss', 'windows', 'predict_tiles', 'predict', 'power_curve',
+           'WRITTEN', 'DEEP', 'CLIPS', 'TURNS', 'SLIDER', 'CODERS', 'quiet_stderr', 'describe_machine', 'to_rgb',
+           'load_photo', 'quantise', 'as_uint8', 'show_photo', 'whole_file', 'save_figure', 'Pair', 'natural',
+           'role_folders', 'photos_by_stem', 'without_role', 'photo_size', 'pair_folder', 'check_sizes', 'unique_names',
+           'pair_folders', 'find_pairs', 'to_linear', 'to_srgb', 'darken', 'sample_photos', 'write_sample_pairs',
+           'save_photo', 'write_csv', 'holds_pairs', 'locate_dataset', 'scene_signature', 'group_scenes', 'split_pairs',
+           'make_thumbnail', 'PhotoStore', 'random_crop', 'vary_gamma', 'PairSequence', 'make_batch', 'PadToMultiple',
+           'SpreadShadows', 'CropLike', 'global_vector', 'modulate', 'residual_block', 'build_model', 'finish',
+           'with_precision', 'load_model', 'fixed_size', 'count_macs', 'receptive_radius', 'check_photos', 'psnr',
+           'ssim', 'gt_mean', 'blur_matrix', 'ssim_map', 'charbonnier', 'l1_ssim', 'psnr_loss', 'window_sizes',
+           'cut_windows', 'plan_windows', 'predict_tiles', 'predict', 'power_curve', 'brightness_exponent', 'mean_luma',
            'set_brightness', 'enhance', 'Validation', 'Snapshots', 'draw_losses', 'draw_training', 'InPlace',
            'LiveCurves', 'Progress', 'progress_line', 'WarmUp', 'cosine', 'KeepMemory', 'TrainingState', 'pack_state',
            'resume', 'unpack_state', 'film_frames', 'film_strip', 'save_animation', 'brighten_gamma', 'brighten_clahe',
-           'scores', 'evaluate', 'summarise', 'markdown_table', 'find_photos', 'photo_tags', 'enhance_file',
-           'enhance_files', 'jpeg_url', 'before_after_slider']
+           'scores', 'evaluate', 'summarise', 'markdown_table', 'find_photos', 'photo_tags', 'av_library', 'load_deep',
+           'png_chunk', 'deep_png', 'save_deep', 'Done', 'brightness_note', 'enhance_photo', 'result_path',
+           'enhance_file', 'enhance_files', 'jpeg_url', 'before_after_slider', 'SteadyEnhancer', 'colour_space',
+           'upright', 'first_frame', 'coder_for', 'picture_stream', 'write_frame', 'packets_and_frames', 'copy_clip',
+           'missing_seconds', 'enhance_clip']
 
 # %% CNN.ipynb #cell-003
 import contextlib
@@ -51,16 +55,20 @@ import ctypes
 import io
 import json
 import re
+import struct
 import tempfile
 import time
 import unicodedata
+import zlib
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
+import tifffile
 from IPython import display, get_ipython
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageOps
@@ -116,9 +124,14 @@ def load_photo(path):
 LUMA = np.array([0.299, 0.587, 0.114])      # weights of R, G, B: ITU-R BT.601
 
 
+def quantise(photo, dtype):
+    """Float in [0, 1] to uint8 or uint16, rounded and clipped."""
+    return np.round(np.clip(photo, 0, 1) * np.iinfo(dtype).max).astype(dtype)
+
+
 def as_uint8(photo):
     """Float in [0, 1] to uint8, rounded and clipped."""
-    return np.round(np.clip(photo, 0, 1) * 255).astype(np.uint8)
+    return quantise(photo, np.uint8)
 
 
 def show_photo(axes, photo, title):
@@ -438,14 +451,15 @@ def split_pairs(pairs, fractions=(0.8, 0.1, 0.1), seed=0, scenes=None):
 
 # %% CNN.ipynb #cell-039
 def make_thumbnail(photo, side=64):
-    """Means over a grid: uint8 (H, W, 3) -> float32 (side, side, 3) in [0, 1]."""
+    """Means over a grid: uint8 or uint16 (H, W, 3) -> float32 (side, side, 3)."""
     def edges(length):
         start = np.arange(side) * length // side        # a short photo repeats pixels
         return start, np.maximum(np.diff(start, append=length), 1)
     (rows, tall), (columns, wide) = edges(photo.shape[0]), edges(photo.shape[1])
     sums = np.stack([np.add.reduceat(photo[row:row + height].sum(0, np.uint32), columns)
                      for row, height in zip(rows, tall)])
-    return (sums / (255.0 * tall[:, None, None] * wide[:, None])).astype(np.float32)
+    most = np.iinfo(photo.dtype).max * tall[:, None, None] * wide[:, None]
+    return (sums / most).astype(np.float32)
 
 
 class PhotoStore:
@@ -479,9 +493,10 @@ def random_crop(low, normal, thumbnail, crop, rng):
 
 
 def vary_gamma(low, thumbnail, gamma, rng):
-    """The dark crop and its thumbnail, [0, 1], to one power drawn from `gamma`."""
+    """A uint8 crop and its thumbnail as floats in [0, 1], to one power from `gamma`."""
     power = np.float32(rng.uniform(*gamma))
-    return low ** power, thumbnail ** power
+    levels = (np.arange(256, dtype=np.float32) / 255) ** power
+    return levels[low], thumbnail ** power
 
 # %% CNN.ipynb #cell-042
 class PairSequence(keras.utils.PyDataset):
@@ -522,8 +537,7 @@ def make_batch(sequence, index):
         rng = np.random.default_rng((sequence.seed, 2, position))
         photos = sequence.store[sequence.photo_number(position)]
         low, normal, thumbnail = random_crop(*photos, sequence.crop, rng)
-        low, thumbnail = vary_gamma(low.astype(np.float32) / 255, thumbnail,
-                                    sequence.gamma, rng)
+        low, thumbnail = vary_gamma(low, thumbnail, sequence.gamma, rng)
         batch.append((low, thumbnail, normal.astype(np.float32) / 255))
     low, thumbnail, normal = map(np.stack, zip(*batch))
     sequence.seconds += time.perf_counter() - start
@@ -810,81 +824,118 @@ LOSSES = {"mse": keras.losses.MeanSquaredError(), "charbonnier": charbonnier,
           "l1_ssim": l1_ssim, "psnr": psnr_loss}
 
 # %% CNN.ipynb #cell-075
-def windows(length, tile, margin, multiple):
-    """Windows along one axis: (their size, [(start, first kept, end of kept), ...]).
-
-    They start at multiples of `multiple` and never reach beyond the padded photo.
-    """
+def window_sizes(length, tile, margin, multiple):
+    """Sizes of 1, 2, 3, ... equal windows that cover one axis, outer edges unpadded."""
     padded = -(-length // multiple) * multiple
-    size = min(padded, tile + 2 * margin)
-    starts = range(0, length, tile) if size < padded else [0]
-    kept = [(start, min(start + tile, length) if size < padded else length)
-            for start in starts]
-    return size, [(min(max(start - margin, 0), padded - size), start, stop)
-                  for start, stop in kept]
+    counts = np.arange(1, -(-padded // max(tile, multiple)) + 2)
+    share = -(-np.maximum(padded - 2 * margin, 0) // counts)
+    return np.minimum(-(-share // multiple) * multiple + 2 * margin, padded)
+
+
+def cut_windows(length, size, margin, multiple):
+    """[(start, first kept, end of kept), ...] of windows of `size` along one axis."""
+    padded = -(-length // multiple) * multiple
+    starts = [0]
+    while starts[-1] + size < padded:           # neighbours share two margins
+        starts.append(min(starts[-1] + size - 2 * margin, padded - size))
+    ends = [start + margin for start in starts[1:]] + [length]
+    return list(zip(starts, [0, *ends], ends))
 
 # %% CNN.ipynb #cell-076
+def plan_windows(shape, tile, margin, multiple):
+    """(rows, columns): (size, windows) of the cheapest cover of a photo of `shape`.
+
+    No window has more pixels than a square tile with its margins.
+    """
+    down, along = (window_sizes(length, tile, margin, multiple) for length in shape)
+    area = np.multiply.outer(down, along)
+    cost = area * np.multiply.outer(np.arange(len(down)) + 1, np.arange(len(along)) + 1)
+    cost = np.where(area <= (tile + 2 * margin) ** 2, cost, np.inf)
+    best = np.unravel_index(np.argmin(cost), cost.shape)
+    return [(size, cut_windows(length, size, margin, multiple)) for length, size in
+            zip(shape, (int(down[best[0]]), int(along[best[1]])))]
+
+# %% CNN.ipynb #cell-077
 def predict_tiles(model, photo, thumbnail, tile=768):
-    """Yield (rows, columns, float32 output) for each tile of a uint8 photo."""
+    """Yield (rows, columns, float32 output) for each tile of a photo (H, W, 3)."""
     multiple = model.get_layer("pad").multiple
     margin, tile = (-(-length // multiple) * multiple
                     for length in (receptive_radius(model), max(tile, 1)))
-    height, down = windows(photo.shape[0], tile, margin, multiple)
-    width, along = windows(photo.shape[1], tile, margin, multiple)
+    (height, down), (width, along) = plan_windows(
+        photo.shape[:2], tile, margin, multiple)
     for y, top, bottom in down:
         rows = np.minimum(np.arange(y, y + height), photo.shape[0] - 1)
         for x, left, right in along:
             columns = np.minimum(np.arange(x, x + width), photo.shape[1] - 1)
-            window = photo[rows[:, None], columns][None].astype(np.float32) / 255
+            window = photo[rows[:, None], columns][None].astype(np.float32)
+            window /= np.iinfo(photo.dtype).max
             result = np.asarray(model.predict_on_batch([window, thumbnail[None]])[0])
             yield (slice(top, bottom), slice(left, right),
                    result[top - y:bottom - y, left - x:right - x])
 
-# %% CNN.ipynb #cell-077
+# %% CNN.ipynb #cell-078
 def predict(model, photo, thumbnail=None, tile=768):
-    """Model output for a uint8 photo (H, W, 3) as float32 (H, W, 3), not clipped."""
+    """Model output for a photo (H, W, 3) as float32 (H, W, 3), not clipped."""
     thumbnail = make_thumbnail(photo) if thumbnail is None else thumbnail
     output = np.empty(photo.shape, np.float32)
     for rows, columns, part in predict_tiles(model, photo, thumbnail, tile):
         output[rows, columns] = part
     return output
 
-# %% CNN.ipynb #cell-079
-def power_curve(exponent):
-    """Lookup table of 256 uint8 levels: level ** exponent on [0, 1]."""
-    return as_uint8((np.arange(256) / 255) ** exponent)
+# %% CNN.ipynb #cell-080
+def power_curve(exponent, dtype=np.uint8):
+    """Lookup table: level ** exponent on [0, 1], for each level of `dtype`."""
+    levels = np.iinfo(dtype).max + 1
+    return quantise((np.arange(levels) / (levels - 1)) ** exponent, dtype)
+
+
+def brightness_exponent(photo, brightness):
+    """Exponent of the power curve that gives a photo the mean luma `brightness`."""
+    if not 0 < brightness < 1:
+        raise ValueError(f"brightness {brightness}: must lie between 0 and 1")
+    levels = np.iinfo(photo.dtype).max + 1
+    shares = np.stack([np.bincount(photo[..., channel].ravel(), minlength=levels)
+                       for channel in range(3)]) / photo[..., 0].size
+    low, high = np.log(0.02), np.log(50)        # exponent: the larger, the darker
+    for _ in range(30):
+        middle = (low + high) / 2
+        curve = power_curve(np.exp(middle), photo.dtype) / (levels - 1)
+        low, high = ((middle, high) if LUMA @ shares @ curve > brightness
+                     else (low, middle))
+    return np.exp((low + high) / 2)
+
+# %% CNN.ipynb #cell-081
+def mean_luma(photo):
+    """Mean luma of a uint8 or uint16 photo in [0, 1] (ITU-R BT.601)."""
+    return photo.mean((0, 1)) @ LUMA / np.iinfo(photo.dtype).max
 
 
 def set_brightness(photo, brightness):
-    """A uint8 photo with mean luma `brightness` in (0, 1), by one power curve.
+    """A photo with mean luma `brightness` in (0, 1), by one power curve.
 
-    Monotone in `brightness`. A photo of pure black or white cannot reach it.
+    Monotone in `brightness`. Pixels of pure black and white stay what they are, so a
+    photo that has many of them comes as near as they allow: see `mean_luma`.
     """
-    if not 0 < brightness < 1:
-        raise ValueError(f"brightness {brightness}: must lie between 0 and 1")
-    shares = np.stack([np.bincount(photo[..., channel].ravel(), minlength=256)
-                       for channel in range(3)]) / photo[..., 0].size
-    low, high = np.log(0.02), np.log(50)        # exponent: the larger, the darker
-    for _ in range(40):
-        middle = (low + high) / 2
-        luma = LUMA @ shares @ power_curve(np.exp(middle)) / 255
-        low, high = (middle, high) if luma > brightness else (low, middle)
-    return power_curve(np.exp((low + high) / 2))[photo]
+    return power_curve(brightness_exponent(photo, brightness), photo.dtype)[photo]
 
-# %% CNN.ipynb #cell-080
-def enhance(model, photo, brightness=None, tile=768):
-    """Brighten a uint8 photo (H, W, 3) of any size: uint8 of the same shape.
+
+def enhance(model, photo, brightness=None, tile=768, thumbnail=None):
+    """Brighten a photo (H, W, 3) of any size, uint8 or uint16: the same shape and type.
 
     `brightness`: mean luma in (0, 1) to aim at; None leaves it to the model. `tile`:
     pixels a side worked on at a time; it bounds the memory and changes nothing else.
+    `thumbnail`: by default that of the photo; for a clip, one smoothed over time.
     """
-    check_photos(photo, photo)
-    result, thumbnail = np.empty_like(photo), make_thumbnail(photo)
+    if photo.dtype not in (np.uint8, np.uint16) or photo.shape[2:] != (3,):
+        raise ValueError("expected a uint8 or uint16 photo (H, W, 3), "
+                         f"got {photo.dtype} {photo.shape}")
+    result = np.empty_like(photo)
+    thumbnail = make_thumbnail(photo) if thumbnail is None else thumbnail
     for rows, columns, part in predict_tiles(model, photo, thumbnail, tile):
-        result[rows, columns] = as_uint8(part)
+        result[rows, columns] = quantise(part, photo.dtype)
     return result if brightness is None else set_brightness(result, brightness)
 
-# %% CNN.ipynb #cell-084
+# %% CNN.ipynb #cell-085
 class Validation(keras.callbacks.Callback):
     """Adds val_loss, val_psnr, learning_rate and seconds to the logs of each epoch.
 
@@ -914,7 +965,7 @@ class Validation(keras.callbacks.Callback):
                     learning_rate=float(rate), seconds=time.perf_counter() - self.start,
                     data_seconds=getattr(self.sequence, "seconds", 0) - self.spent)
 
-# %% CNN.ipynb #cell-086
+# %% CNN.ipynb #cell-087
 class Snapshots(keras.callbacks.Callback):
     """Saves the prediction for each pair after epoch 1 and every `every` epochs.
 
@@ -938,7 +989,7 @@ class Snapshots(keras.callbacks.Callback):
             save_photo(path, as_uint8(predict(self.model, low, thumbnail)))
             self.frames[pair.name].append((epoch, path))
 
-# %% CNN.ipynb #cell-088
+# %% CNN.ipynb #cell-089
 def draw_losses(axes, rows):
     """Loss on training crops and on whole validation photos over the epochs."""
     epochs = [row["epoch"] for row in rows]
@@ -952,7 +1003,7 @@ def draw_losses(axes, rows):
         axes.set_yscale("log")
     axes.legend(frameon=False)
 
-# %% CNN.ipynb #cell-089
+# %% CNN.ipynb #cell-090
 def draw_training(rows, snapshots=None):
     """Figure of the training so far: losses, learning rate, the newest snapshots."""
     frames = list(snapshots.frames.items())[:2] if snapshots else []
@@ -976,7 +1027,7 @@ def draw_training(rows, snapshots=None):
         show_photo(line[2], normal, "reference")
     return figure
 
-# %% CNN.ipynb #cell-090
+# %% CNN.ipynb #cell-091
 class InPlace:
     """A spot in the notebook's output that is drawn again and again."""
 
@@ -1008,7 +1059,7 @@ class LiveCurves(keras.callbacks.Callback):
         figure = draw_training(self.rows, self.snapshots)
         self.spot.show(save_figure(figure, self.folder / "figures/training.jpg"))
 
-# %% CNN.ipynb #cell-091
+# %% CNN.ipynb #cell-092
 class Progress(keras.callbacks.Callback):
     """One line that changes in place: epoch, steps done, time spent, time left."""
 
@@ -1038,7 +1089,7 @@ class Progress(keras.callbacks.Callback):
         self.told = time.perf_counter()
         self.spot.show(display.HTML(f"<pre>{progress_line(self)}</pre>"))
 
-# %% CNN.ipynb #cell-092
+# %% CNN.ipynb #cell-093
 def progress_line(progress):
     """Like "epoch 3/24: 12%|##   | 140/1200 [00:21<02:39, 6.6step/s]", by tqdm."""
     epochs, steps = progress.params["epochs"], progress.params["steps"]
@@ -1048,7 +1099,7 @@ def progress_line(progress):
         ncols=76, unit="step", initial=before,
         prefix=f"epoch {progress.epoch + 1}/{epochs}")
 
-# %% CNN.ipynb #cell-094
+# %% CNN.ipynb #cell-095
 class WarmUp(keras.callbacks.Callback):
     """Raises the learning rate in equal steps to its value over the first `steps`."""
 
@@ -1071,7 +1122,7 @@ def cosine(epochs, rate):
     return lambda epoch, _: rate * (
         0.01 + 0.99 * np.cos(np.pi / 2 * epoch / epochs) ** 2)
 
-# %% CNN.ipynb #cell-096
+# %% CNN.ipynb #cell-097
 class KeepMemory(keras.callbacks.Callback):
     """Lets glibc keep freed memory (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD: 1 GiB)."""
 
@@ -1082,7 +1133,7 @@ class KeepMemory(keras.callbacks.Callback):
                 libc.mallopt(-1, 1 << 30)
                 libc.mallopt(-3, 1 << 30)
 
-# %% CNN.ipynb #cell-098
+# %% CNN.ipynb #cell-099
 class TrainingState(keras.callbacks.Callback):
     """Saves model.keras when the best weights change, state.npz at each new epoch.
 
@@ -1111,7 +1162,7 @@ class TrainingState(keras.callbacks.Callback):
             with whole_file(self.folder / "state.npz") as part:
                 np.savez(part, **pack_state(self, epoch))
 
-# %% CNN.ipynb #cell-099
+# %% CNN.ipynb #cell-100
 def pack_state(state, epoch):
     """The arrays that state.npz holds for a TrainingState before `epoch`."""
     numbers = {type(callback).__name__: {
@@ -1137,7 +1188,7 @@ def resume(state, model):
     model.optimizer.build(model.trainable_variables)
     return unpack_state(state, model, path)
 
-# %% CNN.ipynb #cell-100
+# %% CNN.ipynb #cell-101
 def unpack_state(state, model, path):
     """Set the variables of a built model and the numbers of `state` from `path`."""
     every = model.variables + model.optimizer.variables
@@ -1159,7 +1210,7 @@ def unpack_state(state, model, path):
     state.numbers["EarlyStopping"]["best_weights"] = best
     return state.epoch
 
-# %% CNN.ipynb #cell-107
+# %% CNN.ipynb #cell-108
 def film_frames(snapshots, index, best, most=8):
     """[(title, uint8 photo), ...] of a snapshot pair: low, epochs, best, reference."""
     low, normal, thumbnail = snapshots.store[index]
@@ -1185,7 +1236,7 @@ def film_strip(film, columns=4):
         axes.remove()
     return figure
 
-# %% CNN.ipynb #cell-108
+# %% CNN.ipynb #cell-109
 def save_animation(film, path, width=400, seconds=0.8):
     """Write the frames of `film_frames` as an animated GIF with their titles."""
     frames = []
@@ -1200,7 +1251,7 @@ def save_animation(film, path, width=400, seconds=0.8):
         frames[0].save(part, save_all=True, append_images=frames[1:], loop=0,
                        duration=[int(seconds * 1000)] * (len(frames) - 1) + [3000])
 
-# %% CNN.ipynb #cell-111
+# %% CNN.ipynb #cell-112
 def brighten_gamma(photo, gamma=0.4):
     """uint8 (H, W, 3) to the power of `gamma` on [0, 1]."""
     return power_curve(gamma)[photo]
@@ -1230,7 +1281,7 @@ def evaluate(model, pairs, methods=()):
              **scores(load_photo(pair.normal), method(load_photo(pair.low)))}
             for pair in pairs for name, method in methods.items()]
 
-# %% CNN.ipynb #cell-112
+# %% CNN.ipynb #cell-113
 SCORES = ("psnr", "ssim", "psnr_gt_mean")
 
 
@@ -1252,12 +1303,14 @@ def markdown_table(rows):
                      f"| {mean['psnr_gt_mean']:.2f} |")
     return "\n".join(lines)
 
-# %% CNN.ipynb #cell-122
+# %% CNN.ipynb #cell-123
 WRITTEN = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
+DEEP = {".png", ".tif", ".tiff"}                # may hold 16 bits a channel
+CLIPS = {".mp4", ".mov", ".mkv", ".webm"}
 
 
 def find_photos(inputs):
-    """[(path, path below the result folder)] of photos and of folders of photos."""
+    """[(path, path below the result folder)] of photos, clips and folders of them."""
     found = []
     for path in (Path(path).expanduser() for path in inputs):
         if path.is_dir():
@@ -1280,42 +1333,144 @@ def photo_tags(path):
         exif[0x0112] = 1
     return tags | ({"exif": exif.tobytes()} if len(exif) else {})
 
-# %% CNN.ipynb #cell-123
-def enhance_file(model, path, target, brightness=None, tile=768, quality=95):
-    """Enhance the photo `path` into the file `target`; returns its megapixels."""
-    photo = load_photo(path)
+# %% CNN.ipynb #cell-125
+def av_library():
+    """The package av, imported only once a clip or a file of 16 bits turns up."""
+    try:
+        import av
+    except ImportError:
+        raise ValueError("clips and 16 bits need one more package: pip install av"
+                         ) from None
+    av.logging.set_level(av.logging.PANIC)      # errors are raised, so not printed too
+    return av
+
+# %% CNN.ipynb #cell-126
+TURNS = {2: lambda photo: photo[:, ::-1], 3: lambda photo: photo[::-1, ::-1],
+         4: lambda photo: photo[::-1], 5: lambda photo: photo.swapaxes(0, 1),
+         6: lambda photo: np.rot90(photo, -1),
+         7: lambda photo: photo[::-1, ::-1].swapaxes(0, 1), 8: np.rot90}
+
+
+def load_deep(path):
+    """Photo at `path` as uint16 (H, W, 3), upright; 8-bit ones are spread to 65535."""
+    photo = load_photo(path)                    # says what is wrong, if anything is
+    if Path(path).suffix.lower() not in DEEP:
+        return photo.astype(np.uint16) * 257
+    with av_library().open(str(path)) as file:
+        frame = next(file.decode(video=0))
+    if max(part.bits for part in frame.format.components) <= 8:
+        return photo.astype(np.uint16) * 257
+    with Image.open(path) as file:
+        turn = TURNS.get(file.getexif().get(0x0112), lambda photo: photo)
+    return np.ascontiguousarray(turn(frame.to_ndarray(format="rgb48le")))
+
+# %% CNN.ipynb #cell-127
+def png_chunk(kind, content):
+    """One chunk of a PNG file: length, kind, content, checksum."""
+    length, checksum = len(content), zlib.crc32(kind + content)
+    return struct.pack(">I", length) + kind + content + struct.pack(">I", checksum)
+
+
+def deep_png(photo, exif=b"", icc_profile=b""):
+    """The bytes of a PNG file with the uint16 photo (H, W, 3) and its tags."""
+    av = av_library()
+    coder = av.CodecContext.create("png", "w")
+    coder.height, coder.width, _ = photo.shape
+    coder.pix_fmt, coder.time_base = "rgb48be", Fraction(1)
+    frame = av.VideoFrame.from_ndarray(photo, "rgb48le").reformat(format="rgb48be")
+    whole = b"".join(map(bytes, coder.encode(frame) + coder.encode(None)))
+    tags = b""
+    if icc_profile:
+        tags += png_chunk(b"iCCP", b"ICC\0\0" + zlib.compress(icc_profile))
+    if exif:
+        tags += png_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
+    return whole[:33] + tags + whole[33:]       # 8 signature, 25 header
+
+# %% CNN.ipynb #cell-128
+def save_deep(path, photo, exif=b"", icc_profile=b""):
+    """Write a uint16 photo (H, W, 3) as PNG or TIFF of 16 bits; TIFF without EXIF."""
+    with whole_file(path) as part:
+        if Path(path).suffix.lower() == ".png":
+            part.write_bytes(deep_png(photo, exif, icc_profile))
+        else:
+            tifffile.imwrite(part, photo, photometric="rgb", compression="zlib",
+                             iccprofile=icc_profile or None)
+
+# %% CNN.ipynb #cell-130
+class Done(NamedTuple):
+    """What became of one file: its megapixels, and what its owner should know."""
+    megapixels: float
+    note: str = ""
+
+
+def brightness_note(path, photo, brightness):
+    """Empty if the photo has the mean luma asked for, else what it has instead."""
+    luma = mean_luma(photo)
+    if brightness is None or abs(luma - brightness) <= 0.02:
+        return ""
+    return (f"{path}: mean luma {luma:.2f} instead of {brightness}; more is not to be "
+            "had from its pure black and white")
+
+
+def enhance_photo(model, path, target, brightness=None, tile=768, quality=95, depth=8):
+    """Enhance the photo `path` into the file `target` of 8 or 16 bits; returns Done."""
+    photo = load_photo(path) if depth == 8 else load_deep(path)
     options = photo_tags(path)
+    photo = enhance(model, photo, brightness, tile)
     if target.suffix.lower() in (".jpg", ".jpeg", ".webp"):
         options["quality"] = quality
     if target.suffix.lower() == ".bmp":         # holds no tags
         options = {}
-    save_photo(target, enhance(model, photo, brightness, tile), **options)
-    return photo.shape[0] * photo.shape[1] / 1e6
+    (save_photo if depth == 8 else save_deep)(target, photo, **options)
+    return Done(photo.shape[0] * photo.shape[1] / 1e6,
+                brightness_note(target, photo, brightness))
 
-# %% CNN.ipynb #cell-124
-def enhance_files(model, inputs, folder, suffix=None, overwrite=False, **options):
-    """Enhance photos and folders of photos into `folder`, keeping their structure.
+# %% CNN.ipynb #cell-131
+def result_path(path, below, folder, taken, suffix=None, depth=8):
+    """Where the result of `path` goes below `folder`, under a name not yet `taken`."""
+    kept = path.suffix if path.suffix.lower() in (
+        WRITTEN if depth == 8 else DEEP) else ".png"
+    if path.suffix.lower() in CLIPS:
+        kept, suffix = path.suffix, None
+    target = Path(folder) / below.with_suffix(suffix or kept)
+    while target in taken:                      # 1.gif beside 1.png
+        target = target.with_name(target.name + target.suffix)
+    taken.add(target)
+    return target
 
-    Yields (path, target, megapixels or error) for each; the error is a ValueError or
-    OSError that names file and remedy. `suffix` None keeps the format of the photo.
+
+def enhance_file(model, path, target, brightness=None, tile=768, told=None, **options):
+    """Enhance one photo or clip; `told` is called with the megapixels of each frame."""
+    if path.suffix.lower() in CLIPS:
+        return enhance_clip(model, path, target, brightness, tile, told)
+    done = enhance_photo(model, path, target, brightness, tile, **options)
+    if told:
+        told(done.megapixels)
+    return done
+
+# %% CNN.ipynb #cell-132
+def enhance_files(model, found, folder, suffix=None, overwrite=False, depth=8,
+                  **options):
+    """Enhance what `find_photos` found into `folder`, keeping the structure.
+
+    Yields (path, target, Done or error) for each; the error is a ValueError or OSError
+    that names file and remedy. `suffix` None keeps the format of a photo; a clip always
+    keeps its own. `depth`: bits a channel of the photos written, 8 or 16.
     """
     taken = set()
-    for path, below in find_photos(inputs):
-        kept = path.suffix if path.suffix.lower() in WRITTEN else ".png"
-        target = Path(folder) / below.with_suffix(suffix or kept)
-        while target in taken:                  # 1.gif beside 1.png
-            target = target.with_name(target.name + target.suffix)
-        taken.add(target)
+    for path, below in found:
+        target = result_path(path, below, folder, taken, suffix, depth)
         try:
             if target.resolve() == path.resolve():
                 raise ValueError(f"{path}: would replace itself; choose another folder")
             if target.exists() and not overwrite:
                 raise ValueError(f"{target}: exists; move it or allow to overwrite it")
-            yield path, target, enhance_file(model, path, target, **options)
+            yield path, target, enhance_file(
+                model, path, target, depth=depth, **options)
         except (ValueError, OSError) as error:
             yield path, target, error
 
-# %% CNN.ipynb #cell-129
+# %% CNN.ipynb #cell-137
 SLIDER = """<div style="position:relative; max-width:{width}px">
 <img src="{after}" alt="after" style="display:block; width:100%">
 <img src="{before}" alt="before" style="position:absolute; top:0; left:0; width:100%;
@@ -1337,3 +1492,166 @@ def before_after_slider(before, after, width=720):
     """HTML that shows two uint8 photos over each other with a handle between them."""
     return display.HTML(SLIDER.format(before=jpeg_url(before, width), width=width,
                                       after=jpeg_url(after, width)))
+
+# %% CNN.ipynb #cell-142
+class SteadyEnhancer:
+    """Brightens the frames of one clip in turn; the exposure follows the scene calmly.
+
+    `rate`: frames a second; `seconds`: time constant of the moving averages, 0 for
+    none; `cut`: relative change of the thumbnail from which on a new scene begins.
+    """
+
+    def __init__(self, model, rate, brightness=None, tile=768, seconds=1.0, cut=0.5):
+        self.model, self.brightness, self.tile, self.cut = model, brightness, tile, cut
+        self.keep = np.exp(-1 / (rate * seconds)) if seconds else 0.0
+        self.last = self.mean = self.exponent = None
+
+    def __call__(self, frame):
+        """A uint8 frame (H, W, 3) brightened."""
+        thumbnail = make_thumbnail(frame)
+        fresh = self.last is None or (np.abs(thumbnail - self.last).mean() > self.cut
+                                      * (thumbnail + self.last).mean() / 2)
+        keep = 0.0 if fresh else self.keep
+        self.last = thumbnail
+        self.mean = thumbnail if fresh else (
+            keep * self.mean + (1 - keep) * thumbnail).astype(np.float32)
+        result = enhance(self.model, frame, None, self.tile, self.mean)
+        if self.brightness is None:
+            return result
+        wanted = np.log(brightness_exponent(result, self.brightness))
+        self.exponent = wanted if fresh else keep * self.exponent + (1 - keep) * wanted
+        return power_curve(np.exp(self.exponent))[result]
+
+# %% CNN.ipynb #cell-144
+CODERS = {"h264": ("libx264", {"crf": "18"}), "hevc": ("libx265", {"crf": "20"}),
+          "vp8": ("libvpx", {"crf": "8", "b:v": "20M"}),
+          "vp9": ("libvpx-vp9", {"crf": "24", "b:v": "0", "cpu-used": "4"}),
+          "av1": ("libsvtav1", {"crf": "26"})}
+
+
+def colour_space(frame):
+    """(for FFmpeg's conversion, for the file): BT.709 or BT.601 where not stated."""
+    space = int(frame.colorspace)
+    if space not in (1, 5, 6, 7, 9):
+        space = 1 if frame.height >= 720 else 6
+    return (5 if space == 6 else space), space
+
+
+def upright(frame):
+    """A video frame as uint8 RGB (H, W, 3), turned as its display matrix says."""
+    photo = frame.to_ndarray(format="rgb24", src_colorspace=colour_space(frame)[0])
+    return np.ascontiguousarray(np.rot90(photo, round(frame.rotation / 90)))
+
+# %% CNN.ipynb #cell-145
+def first_frame(path):
+    """The first frame of the clip at `path`; ValueError if there is none."""
+    av = av_library()
+    try:
+        with av.open(str(path)) as file:
+            frame = next(file.decode(video=0))
+    except (av.FFmpegError, IndexError, StopIteration) as error:
+        raise ValueError(f"{path}: not a readable clip ({type(error).__name__}: "
+                         f"{error}); replace it or convert it to MP4") from None
+    if frame.color_trc in (16, 18):             # PQ and HLG
+        raise ValueError(f"{path}: an HDR clip; convert it to SDR (BT.709) first")
+    return frame
+
+# %% CNN.ipynb #cell-146
+def coder_for(video, suffix):
+    """(FFmpeg's coder, its options): of the kind of `video`, or the usual one."""
+    kind = video.codec_context.codec.canonical_name
+    if kind not in CODERS or (suffix == ".webm" and kind not in ("vp8", "vp9", "av1")):
+        kind = "vp9" if suffix == ".webm" else "h264"
+    return CODERS[kind]
+
+
+def picture_stream(result, video, first):
+    """A stream of the open output `result` for pictures like those of `video`."""
+    name, options = coder_for(video, Path(result.name).suffix.lower())
+    stream = result.add_stream(name, rate=video.average_rate or 25, options=options)
+    coder = stream.codec_context
+    coder.height, coder.width = upright(first).shape[:2]
+    even = coder.height % 2 == coder.width % 2 == 0     # 4:2:0 halves both sides
+    coder.pix_fmt = "yuv420p" if even else "yuv444p"
+    coder.time_base, coder.colorspace = video.time_base, colour_space(first)[1]
+    coder.color_primaries, coder.color_trc = first.color_primaries, first.color_trc
+    coder.color_range = 1                       # 16 to 235, as nearly every clip
+    return stream
+
+# %% CNN.ipynb #cell-147
+def write_frame(stream, photo, frame):
+    """Packets of a uint8 photo (H, W, 3) at the time of the source `frame`."""
+    picture = av_library().VideoFrame.from_ndarray(photo, "rgb24").reformat(
+        format=stream.codec_context.pix_fmt, dst_colorspace=colour_space(frame)[0],
+        dst_color_range=1)
+    picture.pts, picture.time_base = frame.pts, frame.time_base
+    return stream.encode(picture)
+
+# %% CNN.ipynb #cell-148
+def packets_and_frames(source, video, others):
+    """Yield the frames of `video` and the packets of `others` until the clip ends.
+
+    A broken clip ends where it breaks: whoever reads compares the time reached.
+    """
+    with contextlib.suppress(av_library().FFmpegError):
+        for packet in source.demux([video, *others]):
+            if packet.stream.index == video.index:
+                yield from packet.decode()
+            elif packet.dts is not None:        # the last, empty one has none
+                yield packet
+
+# %% CNN.ipynb #cell-149
+def copy_clip(source, result, first, brighten, told=None):
+    """Copy one open clip into another; pictures go through `brighten`, uint8 to uint8.
+
+    Returns (seconds written, seconds missing at the end, megapixels written).
+    """
+    video, end, total = source.streams.video[0], 0.0, 0.0
+    stream = picture_stream(result, video, first)
+    others = [other for other in source.streams if other.type in ("audio", "subtitle")]
+    copies = {other.index: result.add_stream_from_template(other) for other in others}
+    for part in packets_and_frames(source, video, others):
+        if hasattr(part, "pict_type"):          # a frame
+            result.mux(write_frame(stream, brighten(upright(part)), part))
+            end = part.time + 1 / (video.average_rate or 25)
+            total += part.width * part.height / 1e6
+            if told:
+                told(part.width * part.height / 1e6)
+        else:
+            part.stream = copies[part.stream.index]
+            result.mux(part)
+    result.mux(stream.encode(None))
+    return float(end), missing_seconds(source, video, end), total
+
+# %% CNN.ipynb #cell-150
+def missing_seconds(source, video, end):
+    """How much later than `end` a clip says that it ends; 0.0 within two frames."""
+    start = (video.start_time or 0) * video.time_base
+    if video.duration:
+        promised, slack = start + video.duration * video.time_base, 2.5
+    else:                           # of the whole file, whose sound may be longer
+        promised, slack = (source.duration or 0) / 1_000_000, 25
+    missing = float(promised - end)
+    return missing if missing > slack / float(video.average_rate or 25) else 0.0
+
+# %% CNN.ipynb #cell-151
+def enhance_clip(model, path, target, brightness=None, tile=768, told=None):
+    """Enhance the clip `path` into the file `target`, of the same kind; returns Done.
+
+    Raises ValueError, naming file and remedy, for what is no clip, and for one that
+    breaks off, after all up to the break has been written.
+    """
+    first, av = first_frame(path), av_library()
+    kind = target.suffix.lower()[1:]
+    fast = {"movflags": "+faststart"} if kind in ("mp4", "mov") else {}
+    with whole_file(target) as part, av.open(str(path)) as source, av.open(
+            str(part), "w", options=fast) as result:
+        rate = float(source.streams.video[0].average_rate or 25)
+        result.metadata.update({key: text for key, text in source.metadata.items()
+                                if key in ("title", "creation_time", "location")})
+        brighten = SteadyEnhancer(model, rate, brightness, tile)
+        seconds, missing, total = copy_clip(source, result, first, brighten, told)
+    if missing:
+        raise ValueError(f"{path}: breaks off after {seconds:.1f} s, {missing:.1f} s "
+                         f"are missing; {target} holds all up to there")
+    return Done(total)

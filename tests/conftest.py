@@ -45,7 +45,7 @@ def random_model():
         model = lowlight.build_model(widths, blocks)
         rng = np.random.default_rng(seed)
         for variable in model.trainable_variables:
-            spread = 0.3 / np.sqrt(np.prod(variable.shape[:-1]))
+            spread = 0.15 / np.sqrt(np.prod(variable.shape[:-1]))
             variable.assign(variable + rng.normal(0, spread, variable.shape))
         last = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)][-1]
         last.bias.assign(last.bias + 0.5)               # a grey photo rather than a black one
