@@ -21,7 +21,7 @@ __all__ = ['UNDEVELOPED', 'LUMA', 'LOW_FOLDERS', 'NORMAL_FOLDERS', 'NO_PHOTO', '
            'png_chunk', 'deep_png', 'save_deep', 'Done', 'brightness_note', 'enhance_photo', 'result_path',
            'enhance_file', 'enhance_files', 'jpeg_url', 'before_after_slider', 'SteadyEnhancer', 'colour_space',
            'upright', 'first_frame', 'coder_for', 'picture_stream', 'write_frame', 'packets_and_frames', 'copy_clip',
-           'missing_seconds', 'enhance_clip']
+           'missing_seconds', 'enhance_clip', 'export_model', 'write_export']
 
 # %% CNN.ipynb #cell-003
 import contextlib
@@ -54,8 +54,10 @@ import csv
 import ctypes
 import io
 import json
+import logging
 import re
 import struct
+import sys
 import tempfile
 import time
 import unicodedata
@@ -66,6 +68,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+# %% CNN.ipynb #cell-005
 import matplotlib.pyplot as plt
 import numpy as np
 import tifffile
@@ -75,7 +78,7 @@ from PIL import Image, ImageDraw, ImageOps
 from skimage import exposure, filters, metrics
 from tqdm import tqdm
 
-# %% CNN.ipynb #cell-008
+# %% CNN.ipynb #cell-009
 def describe_machine():
     """One line: version, backend, devices, cores and precision."""
     devices = ["one"]
@@ -85,7 +88,7 @@ def describe_machine():
             f"{len(devices)} device(s): {', '.join(map(str, devices))}, "
             f"{os.cpu_count()} cores, precision {keras.config.dtype_policy().name}")
 
-# %% CNN.ipynb #cell-011
+# %% CNN.ipynb #cell-012
 def to_rgb(image):
     """A PIL image of any mode as uint8 (H, W, 3); alpha is dropped, not blended."""
     if image.mode.startswith(("I", "F")):       # 16-bit and 32-bit grey
@@ -97,7 +100,7 @@ def to_rgb(image):
         image = image.convert("RGBA")
     return np.array(image.convert("RGB"))
 
-# %% CNN.ipynb #cell-012
+# %% CNN.ipynb #cell-013
 UNDEVELOPED = {".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2",
                ".raf", ".pef", ".srw"}
 
@@ -120,7 +123,7 @@ def load_photo(path):
         raise ValueError(f"{path}: not a readable photo ({type(error).__name__}: "
                          f"{error}); replace it or convert it to PNG") from None
 
-# %% CNN.ipynb #cell-014
+# %% CNN.ipynb #cell-015
 LUMA = np.array([0.299, 0.587, 0.114])      # weights of R, G, B: ITU-R BT.601
 
 
@@ -142,7 +145,7 @@ def show_photo(axes, photo, title):
     axes.grid(False)
     axes.spines[:].set_visible(False)
 
-# %% CNN.ipynb #cell-016
+# %% CNN.ipynb #cell-017
 @contextlib.contextmanager
 def whole_file(path):
     """A temporary path beside `path` that takes its place once the block succeeds."""
@@ -169,7 +172,7 @@ def save_figure(figure, path):
         figure.savefig(part, **quality)
     return display.Image(data=Path(path).read_bytes())
 
-# %% CNN.ipynb #cell-018
+# %% CNN.ipynb #cell-019
 LOW_FOLDERS = {"low_light", "lowlight", "low", "input", "inputs", "dark", "short"}
 NORMAL_FOLDERS = {"normal_light", "normallight", "normal", "high", "target", "targets",
                   "bright", "long", "gt", "reference", "ground_truth"}
@@ -197,7 +200,7 @@ def role_folders(folder):
     return tuple(next((path for path in inside if path.name.lower() in names), None)
                  for names in (LOW_FOLDERS, NORMAL_FOLDERS))
 
-# %% CNN.ipynb #cell-020
+# %% CNN.ipynb #cell-021
 def photos_by_stem(folder, problems):
     """Photos below `folder` as {name without suffix: path}; notes duplicates."""
     photos = {}
@@ -223,7 +226,7 @@ def without_role(photos):
              for stem, path in photos.items()}
     return short if len(short) == len(photos) else photos
 
-# %% CNN.ipynb #cell-021
+# %% CNN.ipynb #cell-022
 def photo_size(path):
     """(size, problem): (height, width) of a photo that decodes, else what is wrong."""
     try:
@@ -243,7 +246,7 @@ def pair_folder(low, normal, problems):
     return [Pair(stem, lows[stem], normals[stem])
             for stem in sorted(lows.keys() & normals.keys(), key=natural)]
 
-# %% CNN.ipynb #cell-023
+# %% CNN.ipynb #cell-024
 def check_sizes(pairs, problems):
     """Decode every photo; notes the unreadable ones and partners of different size."""
     paths = [path for pair in pairs for path in (pair.low, pair.normal)]
@@ -264,7 +267,7 @@ def unique_names(sets):
     return [pair._replace(name=f"{folder}/{pair.name}" if shared else pair.name)
             for folder, pair in every]
 
-# %% CNN.ipynb #cell-024
+# %% CNN.ipynb #cell-025
 def pair_folders(root, problems):
     """Pairs of each two partner folders below `root`, as {relative folder: pairs}."""
     sets = {}
@@ -281,7 +284,7 @@ def pair_folders(root, problems):
                             f"name it {'normal_light' if low else 'low_light'}")
     return sets
 
-# %% CNN.ipynb #cell-025
+# %% CNN.ipynb #cell-026
 def find_pairs(root):
     """All pairs of photos below the folder `root`, at any depth, as list[Pair].
 
@@ -301,7 +304,7 @@ def find_pairs(root):
                          + "\n- ".join(problems))
     return pairs
 
-# %% CNN.ipynb #cell-027
+# %% CNN.ipynb #cell-028
 def to_linear(encoded):
     """sRGB in [0, 1] to linear light in [0, 1] (IEC 61966-2-1)."""
     return np.where(encoded <= 0.04045, encoded / 12.92,
@@ -327,7 +330,7 @@ def darken(photo, stops, rng, shot=None):
     noisy = linear + rng.normal(size=linear.shape) * np.sqrt(shot * linear + read)
     return np.round(to_srgb(noisy.clip(0, 1)) * 255).astype(np.uint8)
 
-# %% CNN.ipynb #cell-028
+# %% CNN.ipynb #cell-029
 SAMPLE_PHOTOS = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png",
                  "coins.png", "motorcycle_left.png", "rocket.jpg", "china.jpg",
                  "flower.jpg")
@@ -357,7 +360,7 @@ def write_sample_pairs(folder, seed, stops=4.0, draws=3):
             save_photo(Path(folder) / "normal_light" / name, normal)
     return find_pairs(folder)
 
-# %% CNN.ipynb #cell-029
+# %% CNN.ipynb #cell-030
 def save_photo(path, photo, **options):
     """Write a uint8 (H, W, 3) photo in the format of the suffix; all or nothing."""
     with whole_file(path) as part:
@@ -372,7 +375,7 @@ def write_csv(path, rows):
         table.writeheader()
         table.writerows(rows)
 
-# %% CNN.ipynb #cell-031
+# %% CNN.ipynb #cell-032
 def holds_pairs(folder):
     """Whether a folder named like one of a pair lies anywhere below `folder`."""
     return any(any(role_folders(Path(place))) for place, _, _ in os.walk(folder))
@@ -398,7 +401,7 @@ def locate_dataset(dataset, home="."):
         write_sample_pairs(sample, seed=0)
     return sample
 
-# %% CNN.ipynb #cell-034
+# %% CNN.ipynb #cell-035
 def scene_signature(path, side=48, border=4):
     """(ranks, detail): unit vectors that say what a photo shows at any exposure."""
     grey = np.asarray(Image.fromarray(load_photo(path)).convert("L").resize(
@@ -425,7 +428,7 @@ def group_scenes(pairs, same_ranks=0.8, same_detail=0.8):
         scenes[joined] = scenes[joined].min()
     return np.unique(scenes, return_inverse=True)[1].tolist()
 
-# %% CNN.ipynb #cell-035
+# %% CNN.ipynb #cell-036
 def split_pairs(pairs, fractions=(0.8, 0.1, 0.1), seed=0, scenes=None):
     """(train, validation, test) lists of pairs; no scene is in two of them.
 
@@ -449,7 +452,7 @@ def split_pairs(pairs, fractions=(0.8, 0.1, 0.1), seed=0, scenes=None):
     return tuple([pair for pair, scene in zip(pairs, scenes) if scene in part]
                  for part in (order[start:], parts[1], parts[0]))
 
-# %% CNN.ipynb #cell-039
+# %% CNN.ipynb #cell-040
 def make_thumbnail(photo, side=64):
     """Means over a grid: uint8 or uint16 (H, W, 3) -> float32 (side, side, 3)."""
     def edges(length):
@@ -479,7 +482,7 @@ class PhotoStore:
             self.kept[index] = photos
         return self.kept[index]
 
-# %% CNN.ipynb #cell-041
+# %% CNN.ipynb #cell-042
 def random_crop(low, normal, thumbnail, crop, rng):
     """The same random crop, flip and quarter turn of a pair and of its thumbnail."""
     missing = [(0, max(0, crop - length)) for length in low.shape[:2]] + [(0, 0)]
@@ -498,7 +501,7 @@ def vary_gamma(low, thumbnail, gamma, rng):
     levels = (np.arange(256, dtype=np.float32) / 255) ** power
     return levels[low], thumbnail ** power
 
-# %% CNN.ipynb #cell-042
+# %% CNN.ipynb #cell-043
 class PairSequence(keras.utils.PyDataset):
     """Batches ((low, thumbnail), normal), float32 in [0, 1]; repeatable exactly.
 
@@ -528,7 +531,7 @@ class PairSequence(keras.utils.PyDataset):
     def __getitem__(self, index):
         return make_batch(self, index)
 
-# %% CNN.ipynb #cell-043
+# %% CNN.ipynb #cell-044
 def make_batch(sequence, index):
     """Batch `index` of the current epoch of a PairSequence."""
     start, batch = time.perf_counter(), []
@@ -543,7 +546,7 @@ def make_batch(sequence, index):
     sequence.seconds += time.perf_counter() - start
     return (low, thumbnail), normal
 
-# %% CNN.ipynb #cell-049
+# %% CNN.ipynb #cell-050
 @keras.saving.register_keras_serializable("lowlight")
 class PadToMultiple(layers.Layer):
     """(B, H, W, C) -> (B, H', W', C), H' and W' multiples of `multiple`.
@@ -571,7 +574,7 @@ class PadToMultiple(layers.Layer):
     def get_config(self):
         return {**super().get_config(), "multiple": self.multiple}
 
-# %% CNN.ipynb #cell-051
+# %% CNN.ipynb #cell-052
 @keras.saving.register_keras_serializable("lowlight")
 class SpreadShadows(layers.Layer):
     """Photo (B, H, W, 3) in [0, 1] -> (B, H, W, 6): the photo and its square root."""
@@ -596,7 +599,7 @@ class CropLike(layers.Layer):
     def compute_output_shape(self, shapes):
         return (*shapes[1][:3], shapes[0][-1])
 
-# %% CNN.ipynb #cell-053
+# %% CNN.ipynb #cell-054
 def global_vector(thumbnail, widths=(32, 64, 128, 128), units=128):
     """Thumbnail (B, 64, 64, 3) -> (B, units): exposure and tint of the whole photo."""
     x = ops.sqrt(thumbnail)
@@ -623,7 +626,7 @@ def residual_block(x, vector):
     y = layers.Conv2D(width, 3, padding="same")(y)
     return layers.Add()([x, y])
 
-# %% CNN.ipynb #cell-054
+# %% CNN.ipynb #cell-055
 def build_model(widths=(32, 48, 64, 128), blocks=1, head=16):
     """Keras model: [photo (B, H, W, 3), thumbnail (B, 64, 64, 3)] -> (B, H, W, 3).
 
@@ -649,7 +652,7 @@ def build_model(widths=(32, 48, 64, 128), blocks=1, head=16):
     x = layers.Conv2DTranspose(head - 6, 2, strides=2)(x)       # (H, W) again
     return finish(photo, thumbnail, layers.Concatenate()([x, full]))
 
-# %% CNN.ipynb #cell-056
+# %% CNN.ipynb #cell-057
 def finish(photo, thumbnail, x):
     """The model from its inputs and the full-size features x (B, H', W', C)."""
     x = layers.Conv2D(x.shape[-1], 3, padding="same", activation="relu")(x)
@@ -670,7 +673,7 @@ def with_precision(model, precision):
     copy.set_weights(model.get_weights())
     return copy
 
-# %% CNN.ipynb #cell-057
+# %% CNN.ipynb #cell-058
 def load_model(path):
     """The model saved at `path` (.keras), in safe mode: stored code is refused.
 
@@ -690,7 +693,7 @@ def load_model(path):
                          "it must take a photo and a 64 x 64 thumbnail")
     return model
 
-# %% CNN.ipynb #cell-063
+# %% CNN.ipynb #cell-064
 def fixed_size(model, side=256):
     """A copy of the model's graph for photos of side x side; shapes become known."""
     return keras.models.clone_model(model, input_tensors=[
@@ -710,7 +713,7 @@ def count_macs(model, side=256):
             total += np.prod(layer.kernel.shape)
     return int(total)
 
-# %% CNN.ipynb #cell-064
+# %% CNN.ipynb #cell-065
 POINTWISE = (layers.Add, layers.Multiply, layers.Concatenate, layers.ReLU, CropLike,
              layers.Activation, PadToMultiple, SpreadShadows)
 
@@ -736,7 +739,7 @@ def receptive_radius(model):
         sees[id(layer.output)] = (stride, radius)
     return sees[id(model.outputs[0])][1]
 
-# %% CNN.ipynb #cell-067
+# %% CNN.ipynb #cell-068
 def check_photos(reference, image):
     """Raise ValueError unless both are uint8 (H, W, 3) of the same shape."""
     for photo in (reference, image):
@@ -762,14 +765,14 @@ def ssim(reference, image):
         reference, image, data_range=255, channel_axis=-1, gaussian_weights=True,
         sigma=1.5, use_sample_covariance=False))
 
-# %% CNN.ipynb #cell-068
+# %% CNN.ipynb #cell-069
 def gt_mean(reference, image):
     """`image` scaled to the mean luma of `reference`; both uint8 (H, W, 3)."""
     check_photos(reference, image)
     wanted, is_now = ((photo @ LUMA).mean() for photo in (reference, image))
     return as_uint8(image / 255 * (wanted / max(is_now, 1e-6)))
 
-# %% CNN.ipynb #cell-072
+# %% CNN.ipynb #cell-073
 def blur_matrix(length, size=11, sigma=1.5):
     """(length - size + 1, length): Gaussian means along one axis, valid region."""
     taps = np.exp(-0.5 * ((np.arange(size) - size // 2) / sigma) ** 2)
@@ -796,7 +799,7 @@ def ssim_map(reference, image):
     return ((2 * a * b + 1e-4) * (2 * covariance + 9e-4)
             / ((a * a + b * b + 1e-4) * (variance_a + variance_b + 9e-4)))
 
-# %% CNN.ipynb #cell-073
+# %% CNN.ipynb #cell-074
 @keras.saving.register_keras_serializable("lowlight")
 def charbonnier(reference, image):
     """sqrt(difference^2 + 0.001^2), mean over the photo: (B, H, W, 3) -> (B,)."""
@@ -823,7 +826,7 @@ def psnr_loss(reference, image):
 LOSSES = {"mse": keras.losses.MeanSquaredError(), "charbonnier": charbonnier,
           "l1_ssim": l1_ssim, "psnr": psnr_loss}
 
-# %% CNN.ipynb #cell-075
+# %% CNN.ipynb #cell-076
 def window_sizes(length, tile, margin, multiple):
     """Sizes of 1, 2, 3, ... equal windows that cover one axis, outer edges unpadded."""
     padded = -(-length // multiple) * multiple
@@ -841,7 +844,7 @@ def cut_windows(length, size, margin, multiple):
     ends = [start + margin for start in starts[1:]] + [length]
     return list(zip(starts, [0, *ends], ends))
 
-# %% CNN.ipynb #cell-076
+# %% CNN.ipynb #cell-077
 def plan_windows(shape, tile, margin, multiple):
     """(rows, columns): (size, windows) of the cheapest cover of a photo of `shape`.
 
@@ -855,7 +858,7 @@ def plan_windows(shape, tile, margin, multiple):
     return [(size, cut_windows(length, size, margin, multiple)) for length, size in
             zip(shape, (int(down[best[0]]), int(along[best[1]])))]
 
-# %% CNN.ipynb #cell-077
+# %% CNN.ipynb #cell-078
 def predict_tiles(model, photo, thumbnail, tile=768):
     """Yield (rows, columns, float32 output) for each tile of a photo (H, W, 3)."""
     multiple = model.get_layer("pad").multiple
@@ -873,7 +876,7 @@ def predict_tiles(model, photo, thumbnail, tile=768):
             yield (slice(top, bottom), slice(left, right),
                    result[top - y:bottom - y, left - x:right - x])
 
-# %% CNN.ipynb #cell-078
+# %% CNN.ipynb #cell-079
 def predict(model, photo, thumbnail=None, tile=768):
     """Model output for a photo (H, W, 3) as float32 (H, W, 3), not clipped."""
     thumbnail = make_thumbnail(photo) if thumbnail is None else thumbnail
@@ -882,7 +885,7 @@ def predict(model, photo, thumbnail=None, tile=768):
         output[rows, columns] = part
     return output
 
-# %% CNN.ipynb #cell-080
+# %% CNN.ipynb #cell-081
 def power_curve(exponent, dtype=np.uint8):
     """Lookup table: level ** exponent on [0, 1], for each level of `dtype`."""
     levels = np.iinfo(dtype).max + 1
@@ -904,7 +907,7 @@ def brightness_exponent(photo, brightness):
                      else (low, middle))
     return np.exp((low + high) / 2)
 
-# %% CNN.ipynb #cell-081
+# %% CNN.ipynb #cell-082
 def mean_luma(photo):
     """Mean luma of a uint8 or uint16 photo in [0, 1] (ITU-R BT.601)."""
     return photo.mean((0, 1)) @ LUMA / np.iinfo(photo.dtype).max
@@ -935,7 +938,7 @@ def enhance(model, photo, brightness=None, tile=768, thumbnail=None):
         result[rows, columns] = quantise(part, photo.dtype)
     return result if brightness is None else set_brightness(result, brightness)
 
-# %% CNN.ipynb #cell-085
+# %% CNN.ipynb #cell-086
 class Validation(keras.callbacks.Callback):
     """Adds val_loss, val_psnr, learning_rate and seconds to the logs of each epoch.
 
@@ -965,7 +968,7 @@ class Validation(keras.callbacks.Callback):
                     learning_rate=float(rate), seconds=time.perf_counter() - self.start,
                     data_seconds=getattr(self.sequence, "seconds", 0) - self.spent)
 
-# %% CNN.ipynb #cell-087
+# %% CNN.ipynb #cell-088
 class Snapshots(keras.callbacks.Callback):
     """Saves the prediction for each pair after epoch 1 and every `every` epochs.
 
@@ -989,7 +992,7 @@ class Snapshots(keras.callbacks.Callback):
             save_photo(path, as_uint8(predict(self.model, low, thumbnail)))
             self.frames[pair.name].append((epoch, path))
 
-# %% CNN.ipynb #cell-089
+# %% CNN.ipynb #cell-090
 def draw_losses(axes, rows):
     """Loss on training crops and on whole validation photos over the epochs."""
     epochs = [row["epoch"] for row in rows]
@@ -1003,7 +1006,7 @@ def draw_losses(axes, rows):
         axes.set_yscale("log")
     axes.legend(frameon=False)
 
-# %% CNN.ipynb #cell-090
+# %% CNN.ipynb #cell-091
 def draw_training(rows, snapshots=None):
     """Figure of the training so far: losses, learning rate, the newest snapshots."""
     frames = list(snapshots.frames.items())[:2] if snapshots else []
@@ -1027,7 +1030,7 @@ def draw_training(rows, snapshots=None):
         show_photo(line[2], normal, "reference")
     return figure
 
-# %% CNN.ipynb #cell-091
+# %% CNN.ipynb #cell-092
 class InPlace:
     """A spot in the notebook's output that is drawn again and again."""
 
@@ -1059,7 +1062,7 @@ class LiveCurves(keras.callbacks.Callback):
         figure = draw_training(self.rows, self.snapshots)
         self.spot.show(save_figure(figure, self.folder / "figures/training.jpg"))
 
-# %% CNN.ipynb #cell-092
+# %% CNN.ipynb #cell-093
 class Progress(keras.callbacks.Callback):
     """One line that changes in place: epoch, steps done, time spent, time left."""
 
@@ -1089,7 +1092,7 @@ class Progress(keras.callbacks.Callback):
         self.told = time.perf_counter()
         self.spot.show(display.HTML(f"<pre>{progress_line(self)}</pre>"))
 
-# %% CNN.ipynb #cell-093
+# %% CNN.ipynb #cell-094
 def progress_line(progress):
     """Like "epoch 3/24: 12%|##   | 140/1200 [00:21<02:39, 6.6step/s]", by tqdm."""
     epochs, steps = progress.params["epochs"], progress.params["steps"]
@@ -1099,7 +1102,7 @@ def progress_line(progress):
         ncols=76, unit="step", initial=before,
         prefix=f"epoch {progress.epoch + 1}/{epochs}")
 
-# %% CNN.ipynb #cell-095
+# %% CNN.ipynb #cell-096
 class WarmUp(keras.callbacks.Callback):
     """Raises the learning rate in equal steps to its value over the first `steps`."""
 
@@ -1122,7 +1125,7 @@ def cosine(epochs, rate):
     return lambda epoch, _: rate * (
         0.01 + 0.99 * np.cos(np.pi / 2 * epoch / epochs) ** 2)
 
-# %% CNN.ipynb #cell-097
+# %% CNN.ipynb #cell-098
 class KeepMemory(keras.callbacks.Callback):
     """Lets glibc keep freed memory (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD: 1 GiB)."""
 
@@ -1133,7 +1136,7 @@ class KeepMemory(keras.callbacks.Callback):
                 libc.mallopt(-1, 1 << 30)
                 libc.mallopt(-3, 1 << 30)
 
-# %% CNN.ipynb #cell-099
+# %% CNN.ipynb #cell-100
 class TrainingState(keras.callbacks.Callback):
     """Saves model.keras when the best weights change, state.npz at each new epoch.
 
@@ -1162,7 +1165,7 @@ class TrainingState(keras.callbacks.Callback):
             with whole_file(self.folder / "state.npz") as part:
                 np.savez(part, **pack_state(self, epoch))
 
-# %% CNN.ipynb #cell-100
+# %% CNN.ipynb #cell-101
 def pack_state(state, epoch):
     """The arrays that state.npz holds for a TrainingState before `epoch`."""
     numbers = {type(callback).__name__: {
@@ -1188,7 +1191,7 @@ def resume(state, model):
     model.optimizer.build(model.trainable_variables)
     return unpack_state(state, model, path)
 
-# %% CNN.ipynb #cell-101
+# %% CNN.ipynb #cell-102
 def unpack_state(state, model, path):
     """Set the variables of a built model and the numbers of `state` from `path`."""
     every = model.variables + model.optimizer.variables
@@ -1210,7 +1213,7 @@ def unpack_state(state, model, path):
     state.numbers["EarlyStopping"]["best_weights"] = best
     return state.epoch
 
-# %% CNN.ipynb #cell-108
+# %% CNN.ipynb #cell-109
 def film_frames(snapshots, index, best, most=8):
     """[(title, uint8 photo), ...] of a snapshot pair: low, epochs, best, reference."""
     low, normal, thumbnail = snapshots.store[index]
@@ -1236,7 +1239,7 @@ def film_strip(film, columns=4):
         axes.remove()
     return figure
 
-# %% CNN.ipynb #cell-109
+# %% CNN.ipynb #cell-110
 def save_animation(film, path, width=400, seconds=0.8):
     """Write the frames of `film_frames` as an animated GIF with their titles."""
     frames = []
@@ -1251,7 +1254,7 @@ def save_animation(film, path, width=400, seconds=0.8):
         frames[0].save(part, save_all=True, append_images=frames[1:], loop=0,
                        duration=[int(seconds * 1000)] * (len(frames) - 1) + [3000])
 
-# %% CNN.ipynb #cell-112
+# %% CNN.ipynb #cell-113
 def brighten_gamma(photo, gamma=0.4):
     """uint8 (H, W, 3) to the power of `gamma` on [0, 1]."""
     return power_curve(gamma)[photo]
@@ -1281,7 +1284,7 @@ def evaluate(model, pairs, methods=()):
              **scores(load_photo(pair.normal), method(load_photo(pair.low)))}
             for pair in pairs for name, method in methods.items()]
 
-# %% CNN.ipynb #cell-113
+# %% CNN.ipynb #cell-114
 SCORES = ("psnr", "ssim", "psnr_gt_mean")
 
 
@@ -1303,7 +1306,7 @@ def markdown_table(rows):
                      f"| {mean['psnr_gt_mean']:.2f} |")
     return "\n".join(lines)
 
-# %% CNN.ipynb #cell-123
+# %% CNN.ipynb #cell-124
 WRITTEN = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 DEEP = {".png", ".tif", ".tiff"}                # may hold 16 bits a channel
 CLIPS = {".mp4", ".mov", ".mkv", ".webm"}
@@ -1333,7 +1336,7 @@ def photo_tags(path):
         exif[0x0112] = 1
     return tags | ({"exif": exif.tobytes()} if len(exif) else {})
 
-# %% CNN.ipynb #cell-125
+# %% CNN.ipynb #cell-126
 def av_library():
     """The package av, imported only once a clip or a file of 16 bits turns up."""
     try:
@@ -1344,7 +1347,7 @@ def av_library():
     av.logging.set_level(av.logging.PANIC)      # errors are raised, so not printed too
     return av
 
-# %% CNN.ipynb #cell-126
+# %% CNN.ipynb #cell-127
 TURNS = {2: lambda photo: photo[:, ::-1], 3: lambda photo: photo[::-1, ::-1],
          4: lambda photo: photo[::-1], 5: lambda photo: photo.swapaxes(0, 1),
          6: lambda photo: np.rot90(photo, -1),
@@ -1364,7 +1367,7 @@ def load_deep(path):
         turn = TURNS.get(file.getexif().get(0x0112), lambda photo: photo)
     return np.ascontiguousarray(turn(frame.to_ndarray(format="rgb48le")))
 
-# %% CNN.ipynb #cell-127
+# %% CNN.ipynb #cell-128
 def png_chunk(kind, content):
     """One chunk of a PNG file: length, kind, content, checksum."""
     length, checksum = len(content), zlib.crc32(kind + content)
@@ -1386,7 +1389,7 @@ def deep_png(photo, exif=b"", icc_profile=b""):
         tags += png_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
     return whole[:33] + tags + whole[33:]       # 8 signature, 25 header
 
-# %% CNN.ipynb #cell-128
+# %% CNN.ipynb #cell-129
 def save_deep(path, photo, exif=b"", icc_profile=b""):
     """Write a uint16 photo (H, W, 3) as PNG or TIFF of 16 bits; TIFF without EXIF."""
     with whole_file(path) as part:
@@ -1396,7 +1399,7 @@ def save_deep(path, photo, exif=b"", icc_profile=b""):
             tifffile.imwrite(part, photo, photometric="rgb", compression="zlib",
                              iccprofile=icc_profile or None)
 
-# %% CNN.ipynb #cell-130
+# %% CNN.ipynb #cell-131
 class Done(NamedTuple):
     """What became of one file: its megapixels, and what its owner should know."""
     megapixels: float
@@ -1425,7 +1428,7 @@ def enhance_photo(model, path, target, brightness=None, tile=768, quality=95, de
     return Done(photo.shape[0] * photo.shape[1] / 1e6,
                 brightness_note(target, photo, brightness))
 
-# %% CNN.ipynb #cell-131
+# %% CNN.ipynb #cell-132
 def result_path(path, below, folder, taken, suffix=None, depth=8):
     """Where the result of `path` goes below `folder`, under a name not yet `taken`."""
     kept = path.suffix if path.suffix.lower() in (
@@ -1448,7 +1451,7 @@ def enhance_file(model, path, target, brightness=None, tile=768, told=None, **op
         told(done.megapixels)
     return done
 
-# %% CNN.ipynb #cell-132
+# %% CNN.ipynb #cell-133
 def enhance_files(model, found, folder, suffix=None, overwrite=False, depth=8,
                   **options):
     """Enhance what `find_photos` found into `folder`, keeping the structure.
@@ -1470,7 +1473,7 @@ def enhance_files(model, found, folder, suffix=None, overwrite=False, depth=8,
         except (ValueError, OSError) as error:
             yield path, target, error
 
-# %% CNN.ipynb #cell-137
+# %% CNN.ipynb #cell-138
 SLIDER = """<div style="position:relative; max-width:{width}px">
 <img src="{after}" alt="after" style="display:block; width:100%">
 <img src="{before}" alt="before" style="position:absolute; top:0; left:0; width:100%;
@@ -1493,7 +1496,7 @@ def before_after_slider(before, after, width=720):
     return display.HTML(SLIDER.format(before=jpeg_url(before, width), width=width,
                                       after=jpeg_url(after, width)))
 
-# %% CNN.ipynb #cell-142
+# %% CNN.ipynb #cell-143
 class SteadyEnhancer:
     """Brightens the frames of one clip in turn; the exposure follows the scene calmly.
 
@@ -1522,7 +1525,7 @@ class SteadyEnhancer:
         self.exponent = wanted if fresh else keep * self.exponent + (1 - keep) * wanted
         return power_curve(np.exp(self.exponent))[result]
 
-# %% CNN.ipynb #cell-144
+# %% CNN.ipynb #cell-145
 CODERS = {"h264": ("libx264", {"crf": "18"}), "hevc": ("libx265", {"crf": "20"}),
           "vp8": ("libvpx", {"crf": "8", "b:v": "20M"}),
           "vp9": ("libvpx-vp9", {"crf": "24", "b:v": "0", "cpu-used": "4"}),
@@ -1542,7 +1545,7 @@ def upright(frame):
     photo = frame.to_ndarray(format="rgb24", src_colorspace=colour_space(frame)[0])
     return np.ascontiguousarray(np.rot90(photo, round(frame.rotation / 90)))
 
-# %% CNN.ipynb #cell-145
+# %% CNN.ipynb #cell-146
 def first_frame(path):
     """The first frame of the clip at `path`; ValueError if there is none."""
     av = av_library()
@@ -1556,7 +1559,7 @@ def first_frame(path):
         raise ValueError(f"{path}: an HDR clip; convert it to SDR (BT.709) first")
     return frame
 
-# %% CNN.ipynb #cell-146
+# %% CNN.ipynb #cell-147
 def coder_for(video, suffix):
     """(FFmpeg's coder, its options): of the kind of `video`, or the usual one."""
     kind = video.codec_context.codec.canonical_name
@@ -1578,7 +1581,7 @@ def picture_stream(result, video, first):
     coder.color_range = 1                       # 16 to 235, as nearly every clip
     return stream
 
-# %% CNN.ipynb #cell-147
+# %% CNN.ipynb #cell-148
 def write_frame(stream, photo, frame):
     """Packets of a uint8 photo (H, W, 3) at the time of the source `frame`."""
     picture = av_library().VideoFrame.from_ndarray(photo, "rgb24").reformat(
@@ -1587,7 +1590,7 @@ def write_frame(stream, photo, frame):
     picture.pts, picture.time_base = frame.pts, frame.time_base
     return stream.encode(picture)
 
-# %% CNN.ipynb #cell-148
+# %% CNN.ipynb #cell-149
 def packets_and_frames(source, video, others):
     """Yield the frames of `video` and the packets of `others` until the clip ends.
 
@@ -1600,7 +1603,7 @@ def packets_and_frames(source, video, others):
             elif packet.dts is not None:        # the last, empty one has none
                 yield packet
 
-# %% CNN.ipynb #cell-149
+# %% CNN.ipynb #cell-150
 def copy_clip(source, result, first, brighten, told=None):
     """Copy one open clip into another; pictures go through `brighten`, uint8 to uint8.
 
@@ -1623,7 +1626,7 @@ def copy_clip(source, result, first, brighten, told=None):
     result.mux(stream.encode(None))
     return float(end), missing_seconds(source, video, end), total
 
-# %% CNN.ipynb #cell-150
+# %% CNN.ipynb #cell-151
 def missing_seconds(source, video, end):
     """How much later than `end` a clip says that it ends; 0.0 within two frames."""
     start = (video.start_time or 0) * video.time_base
@@ -1634,7 +1637,7 @@ def missing_seconds(source, video, end):
     missing = float(promised - end)
     return missing if missing > slack / float(video.average_rate or 25) else 0.0
 
-# %% CNN.ipynb #cell-151
+# %% CNN.ipynb #cell-152
 def enhance_clip(model, path, target, brightness=None, tile=768, told=None):
     """Enhance the clip `path` into the file `target`, of the same kind; returns Done.
 
@@ -1655,3 +1658,38 @@ def enhance_clip(model, path, target, brightness=None, tile=768, told=None):
         raise ValueError(f"{path}: breaks off after {seconds:.1f} s, {missing:.1f} s "
                          f"are missing; {target} holds all up to there")
     return Done(total)
+
+# %% CNN.ipynb #cell-154
+def export_model(model, path, float16=False):
+    """Write the model to `path` for ONNX Runtime (.onnx) or LiteRT (.tflite).
+
+    Inputs as in Keras, float32 in [0, 1]: photo (B, H, W, 3) of any size and thumbnail
+    (B, 64, 64, 3); the output is not clipped. `float16` stores the weights of a .tflite
+    in half the space. Raises ValueError, naming the remedy, if it cannot be written.
+    """
+    kind = {".onnx": "onnx", ".tflite": "litert"}.get(Path(path).suffix)
+    if kind is None or keras.backend.backend() != "tensorflow":
+        raise ValueError(f"{path}: exports are .onnx or .tflite, from the TensorFlow "
+                         "backend (KERAS_BACKEND)")
+    if float16 and kind == "onnx":
+        raise ValueError(f"{path}: float16 is for .tflite")
+    options = {}
+    if float16:
+        tensorflow = sys.modules["tensorflow"]      # the backend has loaded it
+        options = {"optimizations": [tensorflow.lite.Optimize.DEFAULT],
+                   "target_spec": {"supported_types": [tensorflow.float16]}}
+    write_export(with_precision(model, "float32"), path, kind, options)
+
+# %% CNN.ipynb #cell-155
+def write_export(model, path, kind, options):
+    """Let Keras export `model` as `kind` to `path`, whole or not at all."""
+    model([np.zeros((1, 64, 64, 3), np.float32)] * 2)       # ONNX asks for one call
+    logging.disable(logging.WARNING)
+    try:
+        with whole_file(path) as part, quiet_stderr():
+            model.export(part, format=kind, verbose=False, **options)
+    except ImportError as error:
+        raise ValueError(f"{path}: one more package is needed: pip install "
+                         f"{error.name or 'onnx tf2onnx'}") from error
+    finally:
+        logging.disable(logging.NOTSET)
