@@ -600,7 +600,7 @@ class CropLike(layers.Layer):
         return (*shapes[1][:3], shapes[0][-1])
 
 # %% CNN.ipynb #cell-054
-def global_vector(thumbnail, widths=(32, 64, 128, 128), units=128):
+def global_vector(thumbnail, widths=(16, 32, 64, 64), units=64):
     """Thumbnail (B, 64, 64, 3) -> (B, units): exposure and tint of the whole photo."""
     x = ops.sqrt(thumbnail)
     for width in widths:

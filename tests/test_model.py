@@ -91,8 +91,8 @@ def test_macs_by_hand():
     local += half * (2 * 2 * 8 * 10)                    # step up to 10 channels
     local += side * (3 * 3 * 16 * 16 + 3 * 3 * 16 * 3)  # the two of full size
     thumbnail = sum(size * size * 9 * a * b for size, a, b in
-                    ((32, 3, 32), (16, 32, 64), (8, 64, 128), (4, 128, 128)))
-    dense = 128 * 128 + 2 * 128 * 8
+                    ((32, 3, 16), (16, 16, 32), (8, 32, 64), (4, 64, 64)))
+    dense = 64 * 64 + 2 * 64 * 8
     assert ll.count_macs(model, 32) == local + thumbnail + dense
 
 
