@@ -19,9 +19,9 @@ __all__ = ['UNDEVELOPED', 'LUMA', 'LOW_FOLDERS', 'NORMAL_FOLDERS', 'NO_PHOTO', '
            'resume', 'unpack_state', 'film_frames', 'film_strip', 'save_animation', 'brighten_gamma', 'brighten_clahe',
            'scores', 'evaluate', 'summarise', 'markdown_table', 'find_photos', 'photo_tags', 'av_library', 'load_deep',
            'png_chunk', 'deep_png', 'save_deep', 'Done', 'brightness_note', 'enhance_photo', 'result_path',
-           'enhance_file', 'enhance_files', 'jpeg_url', 'before_after_slider', 'SteadyEnhancer', 'colour_space',
-           'upright', 'first_frame', 'coder_for', 'picture_stream', 'write_frame', 'packets_and_frames', 'copy_clip',
-           'missing_seconds', 'enhance_clip', 'export_model', 'write_export']
+           'enhance_file', 'enhance_files', 'jpeg_url', 'before_after_slider', 'SteadyEnhancer', 'brighten_frame',
+           'colour_space', 'upright', 'first_frame', 'coder_for', 'picture_stream', 'write_frame', 'packets_and_frames',
+           'copy_clip', 'missing_seconds', 'enhance_clip', 'export_model', 'write_export']
 
 # %% CNN.ipynb #cell-003
 import contextlib
@@ -98,7 +98,7 @@ def to_rgb(image):
         return np.repeat(grey[..., None], 3, axis=2)
     if image.mode in ("P", "PA", "LA", "La", "RGBa"):   # palettes may hold alpha
         image = image.convert("RGBA")
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 # %% CNN.ipynb #cell-013
 UNDEVELOPED = {".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2",
@@ -115,7 +115,8 @@ def load_photo(path):
                          "or TIFF from your photo program first")
     try:
         with Image.open(path) as file:
-            return to_rgb(ImageOps.exif_transpose(file))
+            ImageOps.exif_transpose(file, in_place=True)
+            return to_rgb(file)
     except Image.DecompressionBombError:
         raise ValueError(f"{path}: refused, more than {2 * Image.MAX_IMAGE_PIXELS:,} "
                          "pixels; scale it down first") from None
@@ -1501,31 +1502,42 @@ class SteadyEnhancer:
     """Brightens the frames of one clip in turn; the exposure follows the scene calmly.
 
     `rate`: frames a second; `seconds`: time constant of the moving averages, 0 for
-    none; `cut`: relative change of the thumbnail from which on a new scene begins.
+    none; `cut`: relative change of the tones from which on a new scene begins.
     """
 
-    def __init__(self, model, rate, brightness=None, tile=768, seconds=1.0, cut=0.5):
+    def __init__(self, model, rate, brightness=None, tile=768, seconds=1.0, cut=0.15):
         self.model, self.brightness, self.tile, self.cut = model, brightness, tile, cut
-        self.keep = np.exp(-1 / (rate * seconds)) if seconds else 0.0
-        self.last = self.mean = self.exponent = None
+        self.keep = float(np.exp(-1 / (rate * seconds))) if seconds else 0.0
+        self.last, self.means = None, {}
+
+    def follow(self, name, value):
+        """The moving average called `name`, after one more `value`."""
+        keep = self.keep if name in self.means else 0.0
+        self.means[name] = keep * self.means.get(name, 0.0) + (1 - keep) * value
+        return self.means[name]
 
     def __call__(self, frame):
         """A uint8 frame (H, W, 3) brightened."""
         thumbnail = make_thumbnail(frame)
-        fresh = self.last is None or (np.abs(thumbnail - self.last).mean() > self.cut
-                                      * (thumbnail + self.last).mean() / 2)
-        keep = 0.0 if fresh else self.keep
-        self.last = thumbnail
-        self.mean = thumbnail if fresh else (
-            keep * self.mean + (1 - keep) * thumbnail).astype(np.float32)
-        result = enhance(self.model, frame, None, self.tile, self.mean)
-        if self.brightness is None:
-            return result
-        wanted = np.log(brightness_exponent(result, self.brightness))
-        self.exponent = wanted if fresh else keep * self.exponent + (1 - keep) * wanted
-        return power_curve(np.exp(self.exponent))[result]
+        tones = np.sort(thumbnail @ LUMA, axis=None)        # a pan keeps most of them
+        last, self.last = tones if self.last is None else self.last, tones
+        if np.abs(tones - last).mean() > self.cut * (tones + last).mean() / 2:
+            self.means.clear()
+        return brighten_frame(self, frame, self.follow("thumbnail", thumbnail))
 
 # %% CNN.ipynb #cell-145
+def brighten_frame(steady, frame, thumbnail):
+    """One frame of a SteadyEnhancer, which averages gain and brightness over time."""
+    result = enhance(steady.model, frame, None, steady.tile, thumbnail)
+    gain = np.log((mean_luma(result) + 1e-3) / (mean_luma(frame) + 1e-3))
+    change = np.exp(steady.follow("gain", gain) - gain)
+    result = as_uint8(np.arange(256) / 255 * change)[result]
+    if steady.brightness is None:
+        return result
+    exponent = np.log(brightness_exponent(result, steady.brightness))
+    return power_curve(np.exp(steady.follow("exponent", exponent)))[result]
+
+# %% CNN.ipynb #cell-147
 CODERS = {"h264": ("libx264", {"crf": "18"}), "hevc": ("libx265", {"crf": "20"}),
           "vp8": ("libvpx", {"crf": "8", "b:v": "20M"}),
           "vp9": ("libvpx-vp9", {"crf": "24", "b:v": "0", "cpu-used": "4"}),
@@ -1545,7 +1557,7 @@ def upright(frame):
     photo = frame.to_ndarray(format="rgb24", src_colorspace=colour_space(frame)[0])
     return np.ascontiguousarray(np.rot90(photo, round(frame.rotation / 90)))
 
-# %% CNN.ipynb #cell-146
+# %% CNN.ipynb #cell-148
 def first_frame(path):
     """The first frame of the clip at `path`; ValueError if there is none."""
     av = av_library()
@@ -1559,7 +1571,7 @@ def first_frame(path):
         raise ValueError(f"{path}: an HDR clip; convert it to SDR (BT.709) first")
     return frame
 
-# %% CNN.ipynb #cell-147
+# %% CNN.ipynb #cell-149
 def coder_for(video, suffix):
     """(FFmpeg's coder, its options): of the kind of `video`, or the usual one."""
     kind = video.codec_context.codec.canonical_name
@@ -1581,7 +1593,7 @@ def picture_stream(result, video, first):
     coder.color_range = 1                       # 16 to 235, as nearly every clip
     return stream
 
-# %% CNN.ipynb #cell-148
+# %% CNN.ipynb #cell-150
 def write_frame(stream, photo, frame):
     """Packets of a uint8 photo (H, W, 3) at the time of the source `frame`."""
     picture = av_library().VideoFrame.from_ndarray(photo, "rgb24").reformat(
@@ -1590,7 +1602,7 @@ def write_frame(stream, photo, frame):
     picture.pts, picture.time_base = frame.pts, frame.time_base
     return stream.encode(picture)
 
-# %% CNN.ipynb #cell-149
+# %% CNN.ipynb #cell-151
 def packets_and_frames(source, video, others):
     """Yield the frames of `video` and the packets of `others` until the clip ends.
 
@@ -1603,7 +1615,7 @@ def packets_and_frames(source, video, others):
             elif packet.dts is not None:        # the last, empty one has none
                 yield packet
 
-# %% CNN.ipynb #cell-150
+# %% CNN.ipynb #cell-152
 def copy_clip(source, result, first, brighten, told=None):
     """Copy one open clip into another; pictures go through `brighten`, uint8 to uint8.
 
@@ -1626,7 +1638,7 @@ def copy_clip(source, result, first, brighten, told=None):
     result.mux(stream.encode(None))
     return float(end), missing_seconds(source, video, end), total
 
-# %% CNN.ipynb #cell-151
+# %% CNN.ipynb #cell-153
 def missing_seconds(source, video, end):
     """How much later than `end` a clip says that it ends; 0.0 within two frames."""
     start = (video.start_time or 0) * video.time_base
@@ -1637,7 +1649,7 @@ def missing_seconds(source, video, end):
     missing = float(promised - end)
     return missing if missing > slack / float(video.average_rate or 25) else 0.0
 
-# %% CNN.ipynb #cell-152
+# %% CNN.ipynb #cell-154
 def enhance_clip(model, path, target, brightness=None, tile=768, told=None):
     """Enhance the clip `path` into the file `target`, of the same kind; returns Done.
 
@@ -1659,7 +1671,7 @@ def enhance_clip(model, path, target, brightness=None, tile=768, told=None):
                          f"are missing; {target} holds all up to there")
     return Done(total)
 
-# %% CNN.ipynb #cell-154
+# %% CNN.ipynb #cell-156
 def export_model(model, path, float16=False):
     """Write the model to `path` for ONNX Runtime (.onnx) or LiteRT (.tflite).
 
@@ -1680,7 +1692,7 @@ def export_model(model, path, float16=False):
                    "target_spec": {"supported_types": [tensorflow.float16]}}
     write_export(with_precision(model, "float32"), path, kind, options)
 
-# %% CNN.ipynb #cell-155
+# %% CNN.ipynb #cell-157
 def write_export(model, path, kind, options):
     """Let Keras export `model` as `kind` to `path`, whole or not at all."""
     model([np.zeros((1, 64, 64, 3), np.float32)] * 2)       # ONNX asks for one call
