@@ -4,6 +4,7 @@
 All logic is in lowlight.py; this file reads the command line and reports.
 """
 import argparse
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -42,7 +43,8 @@ class Report:
     """A progress bar of files that shows the megapixels a second, frames of clips included."""
 
     def __init__(self, files):
-        self.start, self.megapixels, self.failed = time.perf_counter(), 0.0, 0
+        self.start, self.megapixels = time.perf_counter(), 0.0
+        self.seen = self.failed = 0
         self.bar = tqdm(total=files, unit="file")
 
     def seconds(self):
@@ -55,6 +57,7 @@ class Report:
 
     def file(self, result):
         """One more file is done: `result` is Done or what went wrong."""
+        self.seen += 1
         if isinstance(result, Exception):
             self.failed += 1
             self.bar.write(f"error: {result}", file=sys.stderr)
@@ -71,20 +74,26 @@ def main(arguments=None):
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    found = lowlight.find_photos(options.inputs)
+    made = Path(options.out).resolve()
+    found = [(path, below) for path, below in lowlight.find_photos(options.inputs)
+             if path == Path(below.name) or made not in path.resolve().parents
+             or any(made == Path(one).resolve() for one in options.inputs)]
     if not found:
         print("error: no photo found in " + ", ".join(options.inputs), file=sys.stderr)
         return 1
     report = Report(len(found))
-    with report.bar:
+    with report.bar, contextlib.suppress(KeyboardInterrupt):    # what is done stays
         for _, _, result in lowlight.enhance_files(
                 model, found, options.out, options.format and "." + options.format,
                 options.overwrite, options.depth, brightness=options.brightness,
                 tile=options.tile, quality=options.quality, told=report.frame):
             report.file(result)
-    print(f"{len(found) - report.failed} files, {report.megapixels:.1f} megapixels in "
+    done = report.seen - report.failed
+    print(f"{done} files, {report.megapixels:.1f} megapixels in "
           f"{report.seconds():.1f} s; {report.failed} failed; results in {options.out}")
-    return int(report.failed > 0)
+    if report.seen < len(found):
+        print(f"stopped; {len(found) - report.seen} files are left", file=sys.stderr)
+    return int(done < len(found))
 
 
 if __name__ == "__main__":

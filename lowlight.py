@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['UNDEVELOPED', 'LUMA', 'LOW_FOLDERS', 'NORMAL_FOLDERS', 'NO_PHOTO', 'SAMPLE_PHOTOS', 'POINTWISE', 'LOSSES', 'SCORES',
-           'WRITTEN', 'DEEP', 'CLIPS', 'TURNS', 'SLIDER', 'CODERS', 'quiet_stderr', 'describe_machine', 'to_rgb',
-           'load_photo', 'quantise', 'as_uint8', 'show_photo', 'whole_file', 'save_figure', 'Pair', 'natural',
+           'WRITTEN', 'DEEP', 'CLIPS', 'DESCRIPTIVE', 'TURNS', 'SLIDER', 'CODERS', 'quiet_stderr', 'describe_machine',
+           'to_rgb', 'load_photo', 'quantise', 'as_uint8', 'show_photo', 'whole_file', 'save_figure', 'Pair', 'natural',
            'role_folders', 'photos_by_stem', 'without_role', 'photo_size', 'pair_folder', 'check_sizes', 'unique_names',
            'pair_folders', 'find_pairs', 'to_linear', 'to_srgb', 'darken', 'sample_photos', 'write_sample_pairs',
            'save_photo', 'write_csv', 'holds_pairs', 'locate_dataset', 'scene_signature', 'group_scenes', 'split_pairs',
@@ -20,8 +20,9 @@ __all__ = ['UNDEVELOPED', 'LUMA', 'LOW_FOLDERS', 'NORMAL_FOLDERS', 'NO_PHOTO', '
            'scores', 'evaluate', 'summarise', 'markdown_table', 'find_photos', 'photo_tags', 'av_library', 'load_deep',
            'png_chunk', 'deep_png', 'save_deep', 'Done', 'brightness_note', 'enhance_photo', 'result_path',
            'enhance_file', 'enhance_files', 'jpeg_url', 'before_after_slider', 'SteadyEnhancer', 'brighten_frame',
-           'colour_space', 'upright', 'first_frame', 'coder_for', 'picture_stream', 'write_frame', 'packets_and_frames',
-           'copy_clip', 'missing_seconds', 'enhance_clip', 'export_model', 'write_export']
+           'pan', 'flicker', 'colour_space', 'exactly', 'upright', 'open_media', 'first_frame', 'coder_for',
+           'picture_stream', 'ClipCopy', 'run_copy', 'packets', 'decode', 'seconds_up_to', 'write_frame',
+           'missing_seconds', 'clip_note', 'enhance_clip', 'export_model', 'write_export']
 
 # %% CNN.ipynb #cell-003
 import contextlib
@@ -110,6 +111,8 @@ def load_photo(path):
 
     Raises ValueError, naming the file and the remedy, for what is no whole photo.
     """
+    if Path(path).suffix.lower() in {".avi", ".m4v", ".3gp", ".mts", ".wmv", ".gifv"}:
+        raise ValueError(f"{path}: clips are read as MP4, MOV, MKV or WebM; convert it")
     if Path(path).suffix.lower() in UNDEVELOPED:
         raise ValueError(f"{path}: HEIC and camera raw are not read; export it as JPEG "
                          "or TIFF from your photo program first")
@@ -1326,6 +1329,10 @@ def find_photos(inputs):
             found.append((path, Path(path.name)))
     return found
 
+# %% CNN.ipynb #cell-125
+DESCRIPTIVE = {0x010E, 0x010F, 0x0110, 0x0112, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132,
+               0x013B, 0x8298, 0x8769, 0x8825}      # title, maker, date, place, ...
+
 
 def photo_tags(path):
     """EXIF (orientation reset, as the pixels are upright) and ICC profile to save."""
@@ -1333,11 +1340,16 @@ def photo_tags(path):
         exif, tags = file.getexif(), {}
         if file.mode in ("RGB", "RGBA") and "icc_profile" in file.info:
             tags["icc_profile"] = file.info["icc_profile"]  # of grey or CMYK: unfit now
-    if 0x0112 in exif:
-        exif[0x0112] = 1
-    return tags | ({"exif": exif.tobytes()} if len(exif) else {})
+        if file.format == "TIFF":       # there, other tags say how pixels are laid out
+            for tag in set(exif) - DESCRIPTIVE:
+                del exif[tag]
+        if 0x0112 in exif:
+            exif[0x0112] = 1
+        with contextlib.suppress(Exception):        # malformed EXIF raises many types
+            tags |= {"exif": exif.tobytes()} if len(exif) else {}
+    return tags
 
-# %% CNN.ipynb #cell-126
+# %% CNN.ipynb #cell-127
 def av_library():
     """The package av, imported only once a clip or a file of 16 bits turns up."""
     try:
@@ -1346,9 +1358,10 @@ def av_library():
         raise ValueError("clips and 16 bits need one more package: pip install av"
                          ) from None
     av.logging.set_level(av.logging.PANIC)      # errors are raised, so not printed too
+    os.environ.setdefault("SVT_LOG", "1")       # the coder of AV1 has a mind of its own
     return av
 
-# %% CNN.ipynb #cell-127
+# %% CNN.ipynb #cell-128
 TURNS = {2: lambda photo: photo[:, ::-1], 3: lambda photo: photo[::-1, ::-1],
          4: lambda photo: photo[::-1], 5: lambda photo: photo.swapaxes(0, 1),
          6: lambda photo: np.rot90(photo, -1),
@@ -1360,15 +1373,21 @@ def load_deep(path):
     photo = load_photo(path)                    # says what is wrong, if anything is
     if Path(path).suffix.lower() not in DEEP:
         return photo.astype(np.uint16) * 257
-    with av_library().open(str(path)) as file:
-        frame = next(file.decode(video=0))
-    if max(part.bits for part in frame.format.components) <= 8:
+    try:
+        frame = first_frame(path)
+    except ValueError:                          # a kind of TIFF that only Pillow reads
+        frame = None
+    if frame and max(part.bits for part in frame.format.components) <= 8:
         return photo.astype(np.uint16) * 257
     with Image.open(path) as file:
         turn = TURNS.get(file.getexif().get(0x0112), lambda photo: photo)
-    return np.ascontiguousarray(turn(frame.to_ndarray(format="rgb48le")))
+    deep = turn(frame.to_ndarray(format="rgb48le")) if frame else photo[:0]
+    if deep.shape != photo.shape or np.abs(deep // 257 - photo.astype(int)).max() > 2:
+        raise ValueError(f"{path}: its 16 bits cannot be read (tiled TIFF?); save it "
+                         "as PNG of 16 bits, or ask for 8 bits")
+    return np.ascontiguousarray(deep)
 
-# %% CNN.ipynb #cell-128
+# %% CNN.ipynb #cell-129
 def png_chunk(kind, content):
     """One chunk of a PNG file: length, kind, content, checksum."""
     length, checksum = len(content), zlib.crc32(kind + content)
@@ -1381,6 +1400,7 @@ def deep_png(photo, exif=b"", icc_profile=b""):
     coder = av.CodecContext.create("png", "w")
     coder.height, coder.width, _ = photo.shape
     coder.pix_fmt, coder.time_base = "rgb48be", Fraction(1)
+    coder.sample_aspect_ratio = Fraction(1)
     frame = av.VideoFrame.from_ndarray(photo, "rgb48le").reformat(format="rgb48be")
     whole = b"".join(map(bytes, coder.encode(frame) + coder.encode(None)))
     tags = b""
@@ -1390,7 +1410,7 @@ def deep_png(photo, exif=b"", icc_profile=b""):
         tags += png_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
     return whole[:33] + tags + whole[33:]       # 8 signature, 25 header
 
-# %% CNN.ipynb #cell-129
+# %% CNN.ipynb #cell-130
 def save_deep(path, photo, exif=b"", icc_profile=b""):
     """Write a uint16 photo (H, W, 3) as PNG or TIFF of 16 bits; TIFF without EXIF."""
     with whole_file(path) as part:
@@ -1400,7 +1420,7 @@ def save_deep(path, photo, exif=b"", icc_profile=b""):
             tifffile.imwrite(part, photo, photometric="rgb", compression="zlib",
                              iccprofile=icc_profile or None)
 
-# %% CNN.ipynb #cell-131
+# %% CNN.ipynb #cell-132
 class Done(NamedTuple):
     """What became of one file: its megapixels, and what its owner should know."""
     megapixels: float
@@ -1415,7 +1435,7 @@ def brightness_note(path, photo, brightness):
     return (f"{path}: mean luma {luma:.2f} instead of {brightness}; more is not to be "
             "had from its pure black and white")
 
-
+# %% CNN.ipynb #cell-133
 def enhance_photo(model, path, target, brightness=None, tile=768, quality=95, depth=8):
     """Enhance the photo `path` into the file `target` of 8 or 16 bits; returns Done."""
     photo = load_photo(path) if depth == 8 else load_deep(path)
@@ -1425,11 +1445,15 @@ def enhance_photo(model, path, target, brightness=None, tile=768, quality=95, de
         options["quality"] = quality
     if target.suffix.lower() == ".bmp":         # holds no tags
         options = {}
-    (save_photo if depth == 8 else save_deep)(target, photo, **options)
+    try:
+        (save_photo if depth == 8 else save_deep)(target, photo, **options)
+    except ValueError as error:                 # too large for the format, or its tags
+        raise ValueError(f"{target}: cannot be written ({error}); choose PNG"
+                         ) from error
     return Done(photo.shape[0] * photo.shape[1] / 1e6,
                 brightness_note(target, photo, brightness))
 
-# %% CNN.ipynb #cell-132
+# %% CNN.ipynb #cell-134
 def result_path(path, below, folder, taken, suffix=None, depth=8):
     """Where the result of `path` goes below `folder`, under a name not yet `taken`."""
     kept = path.suffix if path.suffix.lower() in (
@@ -1452,7 +1476,7 @@ def enhance_file(model, path, target, brightness=None, tile=768, told=None, **op
         told(done.megapixels)
     return done
 
-# %% CNN.ipynb #cell-133
+# %% CNN.ipynb #cell-135
 def enhance_files(model, found, folder, suffix=None, overwrite=False, depth=8,
                   **options):
     """Enhance what `find_photos` found into `folder`, keeping the structure.
@@ -1461,12 +1485,13 @@ def enhance_files(model, found, folder, suffix=None, overwrite=False, depth=8,
     that names file and remedy. `suffix` None keeps the format of a photo; a clip always
     keeps its own. `depth`: bits a channel of the photos written, 8 or 16.
     """
-    taken = set()
+    taken, originals = set(), {path.resolve() for path, _ in found}
     for path, below in found:
         target = result_path(path, below, folder, taken, suffix, depth)
         try:
-            if target.resolve() == path.resolve():
-                raise ValueError(f"{path}: would replace itself; choose another folder")
+            if target.resolve() in originals:
+                raise ValueError(f"{path}: would replace {target}; choose another "
+                                 "folder")
             if target.exists() and not overwrite:
                 raise ValueError(f"{target}: exists; move it or allow to overwrite it")
             yield path, target, enhance_file(
@@ -1474,7 +1499,7 @@ def enhance_files(model, found, folder, suffix=None, overwrite=False, depth=8,
         except (ValueError, OSError) as error:
             yield path, target, error
 
-# %% CNN.ipynb #cell-138
+# %% CNN.ipynb #cell-140
 SLIDER = """<div style="position:relative; max-width:{width}px">
 <img src="{after}" alt="after" style="display:block; width:100%">
 <img src="{before}" alt="before" style="position:absolute; top:0; left:0; width:100%;
@@ -1497,7 +1522,7 @@ def before_after_slider(before, after, width=720):
     return display.HTML(SLIDER.format(before=jpeg_url(before, width), width=width,
                                       after=jpeg_url(after, width)))
 
-# %% CNN.ipynb #cell-143
+# %% CNN.ipynb #cell-145
 class SteadyEnhancer:
     """Brightens the frames of one clip in turn; the exposure follows the scene calmly.
 
@@ -1525,7 +1550,7 @@ class SteadyEnhancer:
             self.means.clear()
         return brighten_frame(self, frame, self.follow("thumbnail", thumbnail))
 
-# %% CNN.ipynb #cell-145
+# %% CNN.ipynb #cell-147
 def brighten_frame(steady, frame, thumbnail):
     """One frame of a SteadyEnhancer, which averages gain and brightness over time."""
     result = enhance(steady.model, frame, None, steady.tile, thumbnail)
@@ -1537,10 +1562,30 @@ def brighten_frame(steady, frame, thumbnail):
     exponent = np.log(brightness_exponent(result, steady.brightness))
     return power_curve(np.exp(steady.follow("exponent", exponent)))[result]
 
-# %% CNN.ipynb #cell-147
-CODERS = {"h264": ("libx264", {"crf": "18"}), "hevc": ("libx265", {"crf": "20"}),
-          "vp8": ("libvpx", {"crf": "8", "b:v": "20M"}),
-          "vp9": ("libvpx-vp9", {"crf": "24", "b:v": "0", "cpu-used": "4"}),
+# %% CNN.ipynb #cell-148
+def pan(photo, count, rng, part=0.6):
+    """Yield `count` dark, noisy frames of a window that crosses a bright photo."""
+    sides = np.array(photo.shape[:2])
+    size = (sides * part).astype(int)
+    for share in np.linspace(0, 1, count):
+        top, left = ((sides - size) * share).astype(int)
+        yield darken(photo[top:top + size[0], left:left + size[1]], 4, rng, shot=2e-4)
+
+
+def flicker(dark, bright):
+    """Mean change of the luma from frame to frame over that of the dark clip; 1: ideal.
+
+    `dark` and `bright`: mean luma of each frame; the dark ones are brought to the mean
+    of the bright ones first.
+    """
+    ideal = np.mean(bright) / np.mean(dark) * np.abs(np.diff(dark)).mean()
+    return np.abs(np.diff(bright)).mean() / max(ideal, 1e-9)
+
+# %% CNN.ipynb #cell-152
+CODERS = {"h264": ("libx264", {"crf": "18"}),
+          "hevc": ("libx265", {"crf": "20", "x265-params": "log-level=none"}),
+          "vp8": ("libvpx", {"crf": "8", "b": "20M"}),
+          "vp9": ("libvpx-vp9", {"crf": "24", "b": "0", "cpu-used": "4"}),
           "av1": ("libsvtav1", {"crf": "26"})}
 
 
@@ -1552,26 +1597,42 @@ def colour_space(frame):
     return (5 if space == 6 else space), space
 
 
+def exactly():
+    """FFmpeg's conversion without its shortcuts, which darken by up to two levels."""
+    way = av_library().video.reformatter.Interpolation
+    return way.BILINEAR | way.ACCURATE_RND | way.FULL_CHR_H_INT
+
+
 def upright(frame):
     """A video frame as uint8 RGB (H, W, 3), turned as its display matrix says."""
-    photo = frame.to_ndarray(format="rgb24", src_colorspace=colour_space(frame)[0])
+    photo = frame.to_ndarray(format="rgb24", src_colorspace=colour_space(frame)[0],
+                             interpolation=exactly())
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is not None:
+        a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].astype(float)
+        photo = photo[::-1] if a * d < b * c else photo     # mirrored: a selfie
     return np.ascontiguousarray(np.rot90(photo, round(frame.rotation / 90)))
 
-# %% CNN.ipynb #cell-148
+# %% CNN.ipynb #cell-153
+def open_media(path):
+    """A clip or photo opened by FFmpeg; a colon in its name names no protocol."""
+    return av_library().open(f"file:{path}")
+
+
 def first_frame(path):
-    """The first frame of the clip at `path`; ValueError if there is none."""
-    av = av_library()
+    """The first frame of the clip or photo at `path`; ValueError if there is none."""
     try:
-        with av.open(str(path)) as file:
-            frame = next(file.decode(video=0))
-    except (av.FFmpegError, IndexError, StopIteration) as error:
+        with open_media(path) as file:
+            frame = next(file.decode(file.streams.best("video")))
+    except (av_library().FFmpegError, AttributeError, TypeError, IndexError,
+            StopIteration) as error:            # best() gives None where no picture is
         raise ValueError(f"{path}: not a readable clip ({type(error).__name__}: "
                          f"{error}); replace it or convert it to MP4") from None
     if frame.color_trc in (16, 18):             # PQ and HLG
         raise ValueError(f"{path}: an HDR clip; convert it to SDR (BT.709) first")
     return frame
 
-# %% CNN.ipynb #cell-149
+# %% CNN.ipynb #cell-154
 def coder_for(video, suffix):
     """(FFmpeg's coder, its options): of the kind of `video`, or the usual one."""
     kind = video.codec_context.codec.canonical_name
@@ -1582,96 +1643,149 @@ def coder_for(video, suffix):
 
 def picture_stream(result, video, first):
     """A stream of the open output `result` for pictures like those of `video`."""
-    name, options = coder_for(video, Path(result.name).suffix.lower())
+    suffix = Path(result.name).suffix.lower()
+    name, options = coder_for(video, suffix)
     stream = result.add_stream(name, rate=video.average_rate or 25, options=options)
-    coder = stream.codec_context
+    coder, pixel = stream.codec_context, video.sample_aspect_ratio or Fraction(1)
     coder.height, coder.width = upright(first).shape[:2]
+    coder.sample_aspect_ratio = 1 / pixel if round(first.rotation / 90) % 2 else pixel
     even = coder.height % 2 == coder.width % 2 == 0     # 4:2:0 halves both sides
-    coder.pix_fmt = "yuv420p" if even else "yuv444p"
+    coder.pix_fmt = "yuv420p" if even or name[:6] == "libvpx" else "yuv444p"
     coder.time_base, coder.colorspace = video.time_base, colour_space(first)[1]
     coder.color_primaries, coder.color_trc = first.color_primaries, first.color_trc
     coder.color_range = 1                       # 16 to 235, as nearly every clip
+    coder.flags |= 256                          # AV_CODEC_FLAG_FRAME_DURATION
+    if name == "libx265" and suffix in (".mp4", ".mov"):
+        coder.codec_tag = "hvc1"                # Apple's players know no other
     return stream
 
-# %% CNN.ipynb #cell-150
+# %% CNN.ipynb #cell-155
+class ClipCopy:
+    """One open clip on its way into another; the pictures are changed on the way.
+
+    `end`, `last`: seconds up to which pictures, and anything, have been written;
+    `left`: tracks that the container refuses; `damaged`: packets that do not decode.
+    """
+
+    def __init__(self, source, result, first):
+        self.source, self.result = source, result
+        self.video = source.streams.best("video")
+        self.picture = picture_stream(result, self.video, first)
+        self.end = self.last = self.megapixels = 0.0
+        self.copies, self.left, self.damaged = {}, [], 0
+        for track in source.streams:
+            if track.type in ("audio", "subtitle"):
+                self.add_copy(track)
+
+    def add_copy(self, track):
+        """A track of the result that gets the packets of `track` as they are."""
+        try:
+            copy = self.result.add_stream_from_template(track)
+            copy.metadata.update({"language": track.metadata["language"]}
+                                 if "language" in track.metadata else {})
+            self.copies[track.index] = copy
+        except (ValueError, av_library().FFmpegError):
+            self.left.append(track.type)
+
+# %% CNN.ipynb #cell-156
+def run_copy(copy, brighten, told=None):
+    """Run a ClipCopy to the end or the break of its source, packet by packet.
+
+    `brighten`: function of a uint8 frame (H, W, 3). `told` gets megapixels per frame.
+    """
+    for packet in packets(copy):
+        if packet.stream.index == copy.video.index:
+            for frame in decode(copy, packet):
+                photo = brighten(upright(frame))
+                copy.result.mux(write_frame(copy.picture, photo, frame))
+                copy.end = max(copy.end, seconds_up_to(frame))
+                copy.megapixels += frame.width * frame.height / 1e6
+                if told:
+                    told(frame.width * frame.height / 1e6)
+        elif packet.dts is not None:            # the last, empty one has none
+            copy.last = max(copy.last, seconds_up_to(packet))
+            packet.stream = copy.copies[packet.stream.index]
+            copy.result.mux(packet)
+    copy.result.mux(copy.picture.encode(None))
+    copy.last = max(copy.last, copy.end)
+
+
+def packets(copy):
+    """Yield the packets of the source that are wanted, until it ends or breaks."""
+    tracks = [track for track in copy.source.streams if track.index in copy.copies]
+    with contextlib.suppress(av_library().FFmpegError):
+        yield from copy.source.demux([copy.video, *tracks])
+
+# %% CNN.ipynb #cell-157
+def decode(copy, packet):
+    """The frames of a packet; none, and one more `damaged`, if it cannot be decoded."""
+    try:
+        return packet.decode()
+    except av_library().FFmpegError:
+        copy.damaged += 1
+        return []
+
+
+def seconds_up_to(part):
+    """When a frame or packet is over, in seconds; 0.0 if it does not say."""
+    return 0.0 if part.pts is None else float(
+        (part.pts + (part.duration or 0)) * part.time_base)
+
+
 def write_frame(stream, photo, frame):
     """Packets of a uint8 photo (H, W, 3) at the time of the source `frame`."""
     picture = av_library().VideoFrame.from_ndarray(photo, "rgb24").reformat(
         format=stream.codec_context.pix_fmt, dst_colorspace=colour_space(frame)[0],
-        dst_color_range=1)
+        dst_color_range=1, interpolation=exactly())
     picture.pts, picture.time_base = frame.pts, frame.time_base
+    picture.duration = frame.duration
     return stream.encode(picture)
 
-# %% CNN.ipynb #cell-151
-def packets_and_frames(source, video, others):
-    """Yield the frames of `video` and the packets of `others` until the clip ends.
+# %% CNN.ipynb #cell-158
+def missing_seconds(copy):
+    """How much later than it did end a clip says that it ends; 0.0 for a few frames."""
+    video, reached = copy.video, copy.end
+    promised = ((video.start_time or 0) + (video.duration or 0)) * video.time_base
+    if not video.duration:          # only the whole file says it, sound included
+        promised, reached = (copy.source.duration or 0) / 1_000_000, copy.last
+    missing = float(promised) - reached
+    return missing if missing > 3 / float(video.average_rate or 25) else 0.0
 
-    A broken clip ends where it breaks: whoever reads compares the time reached.
-    """
-    with contextlib.suppress(av_library().FFmpegError):
-        for packet in source.demux([video, *others]):
-            if packet.stream.index == video.index:
-                yield from packet.decode()
-            elif packet.dts is not None:        # the last, empty one has none
-                yield packet
 
-# %% CNN.ipynb #cell-152
-def copy_clip(source, result, first, brighten, told=None):
-    """Copy one open clip into another; pictures go through `brighten`, uint8 to uint8.
+def clip_note(copy, path):
+    """What the owner of the clip `path` should know of its ClipCopy; may be empty."""
+    notes = [f"{path}: its {kind} track cannot be kept" for kind in copy.left]
+    if copy.damaged:
+        notes.append(f"{path}: {copy.damaged} damaged packets passed over")
+    return "; ".join(notes)
 
-    Returns (seconds written, seconds missing at the end, megapixels written).
-    """
-    video, end, total = source.streams.video[0], 0.0, 0.0
-    stream = picture_stream(result, video, first)
-    others = [other for other in source.streams if other.type in ("audio", "subtitle")]
-    copies = {other.index: result.add_stream_from_template(other) for other in others}
-    for part in packets_and_frames(source, video, others):
-        if hasattr(part, "pict_type"):          # a frame
-            result.mux(write_frame(stream, brighten(upright(part)), part))
-            end = part.time + 1 / (video.average_rate or 25)
-            total += part.width * part.height / 1e6
-            if told:
-                told(part.width * part.height / 1e6)
-        else:
-            part.stream = copies[part.stream.index]
-            result.mux(part)
-    result.mux(stream.encode(None))
-    return float(end), missing_seconds(source, video, end), total
-
-# %% CNN.ipynb #cell-153
-def missing_seconds(source, video, end):
-    """How much later than `end` a clip says that it ends; 0.0 within two frames."""
-    start = (video.start_time or 0) * video.time_base
-    if video.duration:
-        promised, slack = start + video.duration * video.time_base, 2.5
-    else:                           # of the whole file, whose sound may be longer
-        promised, slack = (source.duration or 0) / 1_000_000, 25
-    missing = float(promised - end)
-    return missing if missing > slack / float(video.average_rate or 25) else 0.0
-
-# %% CNN.ipynb #cell-154
+# %% CNN.ipynb #cell-159
 def enhance_clip(model, path, target, brightness=None, tile=768, told=None):
     """Enhance the clip `path` into the file `target`, of the same kind; returns Done.
 
     Raises ValueError, naming file and remedy, for what is no clip, and for one that
     breaks off, after all up to the break has been written.
     """
-    first, av = first_frame(path), av_library()
-    kind = target.suffix.lower()[1:]
-    fast = {"movflags": "+faststart"} if kind in ("mp4", "mov") else {}
-    with whole_file(target) as part, av.open(str(path)) as source, av.open(
-            str(part), "w", options=fast) as result:
-        rate = float(source.streams.video[0].average_rate or 25)
-        result.metadata.update({key: text for key, text in source.metadata.items()
-                                if key in ("title", "creation_time", "location")})
-        brighten = SteadyEnhancer(model, rate, brightness, tile)
-        seconds, missing, total = copy_clip(source, result, first, brighten, told)
+    first, av, kind = first_frame(path), av_library(), target.suffix.lower()
+    fast = {"movflags": "+faststart"} if kind in (".mp4", ".mov") else {}
+    try:
+        with whole_file(target) as part, open_media(path) as source, av.open(
+                f"file:{part}", "w", options=fast) as result:
+            copy = ClipCopy(source, result, first)
+            for key in {"title", "creation_time", "location"} & set(source.metadata):
+                result.metadata[key] = source.metadata[key]
+            rate = float(copy.video.average_rate or 25)
+            run_copy(copy, SteadyEnhancer(model, rate, brightness, tile), told)
+            missing = missing_seconds(copy)
+    except av.FFmpegError as error:
+        raise ValueError(f"{path}: cannot be enhanced ({error}); convert it to MP4 "
+                         "first") from None
     if missing:
-        raise ValueError(f"{path}: breaks off after {seconds:.1f} s, {missing:.1f} s "
+        raise ValueError(f"{path}: breaks off after {copy.end:.1f} s, {missing:.1f} s "
                          f"are missing; {target} holds all up to there")
-    return Done(total)
+    return Done(copy.megapixels, clip_note(copy, path))
 
-# %% CNN.ipynb #cell-156
+# %% CNN.ipynb #cell-161
 def export_model(model, path, float16=False):
     """Write the model to `path` for ONNX Runtime (.onnx) or LiteRT (.tflite).
 
@@ -1692,7 +1806,7 @@ def export_model(model, path, float16=False):
                    "target_spec": {"supported_types": [tensorflow.float16]}}
     write_export(with_precision(model, "float32"), path, kind, options)
 
-# %% CNN.ipynb #cell-157
+# %% CNN.ipynb #cell-162
 def write_export(model, path, kind, options):
     """Let Keras export `model` as `kind` to `path`, whole or not at all."""
     model([np.zeros((1, 64, 64, 3), np.float32)] * 2)       # ONNX asks for one call

@@ -18,20 +18,6 @@ import numpy as np  # noqa: E402
 import lowlight as ll  # noqa: E402
 
 
-def pan(photo, frames, rng, size=(240, 320)):
-    """Frames of a window that crosses the photo on its diagonal, dark and noisy."""
-    room = np.array(photo.shape[:2]) - size
-    for number in range(frames):
-        top, left = (room * number / max(frames - 1, 1)).astype(int)
-        yield ll.darken(photo[top:top + size[0], left:left + size[1]], 4, rng, shot=2e-4)
-
-
-def flicker(dark, bright):
-    """Mean |change| of `bright` over that of `dark` after the mean gain; luma per frame."""
-    gain = np.mean(bright) / np.mean(dark)
-    return np.abs(np.diff(bright)).mean() / (gain * np.abs(np.diff(dark)).mean())
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("photos", nargs="*", type=Path, default=ll.sample_photos())
@@ -43,13 +29,12 @@ def main():
     print("| photo | no smoothing | 0.5 s | 1 s | 2 s |\n|---|--:|--:|--:|--:|")
     for path in options.photos:
         photo = ll.load_photo(path)
-        if min(photo.shape[:2]) < 300:
-            continue                                    # no room to pan
         enhancers = [ll.SteadyEnhancer(model, options.rate, seconds=seconds)
                      for seconds in (0, 0.5, 1, 2)]
+        frames = ll.pan(photo, options.frames, np.random.default_rng(0))
         lumas = np.array([[ll.mean_luma(frame), *(ll.mean_luma(one(frame)) for one in enhancers)]
-                          for frame in pan(photo, options.frames, np.random.default_rng(0))])
-        rows.append([flicker(lumas[:, 0], lumas[:, column]) for column in range(1, 5)])
+                          for frame in frames])
+        rows.append([ll.flicker(lumas[:, 0], lumas[:, column]) for column in range(1, 5)])
         print(f"| {path.stem} | " + " | ".join(f"{value:.2f}" for value in rows[-1]) + " |",
               flush=True)
     print("| mean | " + " | ".join(f"{value:.2f}" for value in np.mean(rows, axis=0)) + " |")

@@ -73,9 +73,16 @@ def test_colours_survive_a_round_trip(tmp_path):
     for number, (size, space) in enumerate((((48, 64), 2), ((720, 64), 2), ((48, 64), 1))):
         source = write_clip(tmp_path / f"{number}.mp4", 3, size, sound=False, colorspace=space)
         with av.open(str(source)) as inside, av.open(str(tmp_path / "copy.mp4"), "w") as copy:
-            ll.copy_clip(inside, copy, ll.first_frame(source), lambda frame: frame)
+            ll.run_copy(ll.ClipCopy(inside, copy, ll.first_frame(source)), lambda frame: frame)
         before, after = look(source)[0][1], look(tmp_path / "copy.mp4")[0][1]
-        assert np.abs(before.mean((0, 1)) - after.mean((0, 1))).max() < 1
+        assert np.abs(before.mean((0, 1)) - after.mean((0, 1))).max() < 0.5
+
+
+def test_a_plain_colour_is_read_as_it_is():
+    picture = av.VideoFrame(64, 64, "yuv420p")
+    for plane, value in zip(picture.planes, (100, 90, 180)):
+        plane.update(np.full(plane.buffer_size, value, np.uint8).tobytes())
+    assert np.abs(ll.upright(picture)[30, 30] - [181.0, 70.0, 21.0]).max() <= 1
 
 
 def test_a_turned_clip_comes_out_upright(tmp_path, random_model):
@@ -143,3 +150,51 @@ def test_exposure_is_calm_and_starts_anew_at_a_cut(random_model, rng):
     gain = ll.mean_luma(calm(lamp)) / ll.mean_luma(lamp)
     assert abs(gain - before) < 0.2 * abs(after - before)      # it follows over a second
     assert np.array_equal(calm(other), ll.enhance(model, other))
+
+
+def test_what_a_container_refuses_is_left_out_and_said(tmp_path, random_model):
+    source = write_clip(tmp_path / "dark.mov", 4, sound=False)
+    with av.open(str(source)) as inside, av.open(str(tmp_path / "sound.mov"), "w") as file:
+        picture = file.add_stream_from_template(inside.streams.video[0])
+        sound = file.add_stream("pcm_mulaw", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1600), np.int16), "s16", "mono")
+        frame.rate, frame.pts, frame.time_base = 8000, 0, Fraction(1, 8000)
+        packets = [packet for packet in inside.demux() if packet.dts is not None]
+        for packet in packets:
+            packet.stream = picture
+            file.mux(packet)
+        file.mux(sound.encode(frame))
+        file.mux(sound.encode(None))
+    (tmp_path / "sound.mov").rename(tmp_path / "camera.mp4")
+    done = ll.enhance_clip(random_model(), tmp_path / "camera.mp4", tmp_path / "out.mp4")
+    assert "camera.mp4: its audio track cannot be kept" in done.note
+    assert len(look(tmp_path / "out.mp4")[0]) == 4
+
+
+def test_a_last_frame_that_stays_long_is_no_break(tmp_path, random_model):
+    short = write_clip(tmp_path / "short.mp4", 4, rate=10, sound=False, max_b_frames=0)
+    with av.open(str(short)) as inside, av.open(str(tmp_path / "screen.mp4"), "w") as file:
+        stream = file.add_stream_from_template(inside.streams.video[0])
+        packets = [packet for packet in inside.demux() if packet.dts is not None]
+        last = max(packets, key=lambda packet: packet.pts)
+        last.duration *= 30
+        for packet in packets:
+            packet.stream = stream
+            file.mux(packet)
+    ll.enhance_clip(random_model(), tmp_path / "screen.mp4", tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as file:
+        assert file.duration / 1e6 == pytest.approx(3.3, abs=0.1)
+
+
+def test_one_damaged_packet_costs_no_more_than_itself(tmp_path, random_model):
+    source = write_clip(tmp_path / "whole.mp4", 24)
+    with av.open(str(source)) as file:
+        packet = [packet for packet in file.demux(video=0) if packet.pos][12]
+        place, size = packet.pos, packet.size
+    content = bytearray(source.read_bytes())
+    content[place:place + size] = bytes(size)
+    (tmp_path / "hurt.mp4").write_bytes(content)
+    done = ll.enhance_clip(random_model(), tmp_path / "hurt.mp4", tmp_path / "out.mp4")
+    assert "hurt.mp4: 1 damaged packets passed over" in done.note
+    assert len(look(tmp_path / "out.mp4")[0]) >= 20
+    assert look(tmp_path / "out.mp4")[3] == look(source)[3]

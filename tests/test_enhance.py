@@ -1,10 +1,13 @@
 """Photos through the command line: kept tags, kept structure, bad files named."""
+import pickle
 import subprocess
 import sys
 import time
 
+import keras
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 import enhance
@@ -92,22 +95,23 @@ def test_a_photo_never_replaces_itself_nor_a_namesake(tmp_path, rng, weights):
     model = ll.load_model(weights)
     (_, _, error), = ll.enhance_files(model, ll.find_photos(names[:1]), tmp_path / "a",
                                       overwrite=True)
-    assert "would replace itself" in str(error) and names[0].read_bytes() == before
+    assert "would replace" in str(error) and names[0].read_bytes() == before
     made = [target for _, target, _ in ll.enhance_files(
         model, ll.find_photos(names), tmp_path / "out", overwrite=True)]
     assert len(set(made)) == 3 and all(path.exists() for path in made)
 
 
-def test_a_brightness_out_of_reach_is_said(tmp_path, rng, run):
+def test_a_brightness_out_of_reach_is_said(tmp_path, rng, run, random_model):
     half = np.zeros((40, 60, 3), np.uint8)
-    Image.fromarray(half).save(tmp_path / "black.png")
-    model = ll.load_model(tmp_path / "weights.keras")
-    half[:, 30:] = 255                  # pure black and white cannot be moved
+    half[:, 30:] = 255                          # pure black and white cannot be moved
     assert ll.brightness_note("x", ll.set_brightness(half, 0.9), 0.9).startswith("x: mean")
     assert ll.brightness_note("x", ll.set_brightness(half, 0.5), 0.5) == ""
-    assert ll.brightness_note("x", ll.enhance(model, half, 0.4), 0.4) == ""
-    status, _, errors = run("black.png", "--brightness", "0.001")
-    assert status == 0 and "mean luma" in errors and "black.png" in errors
+    put(tmp_path / "a.png", rng)
+    white = random_model()
+    white.get_layer("output").bias.assign([9.0] * 3)
+    white.save(tmp_path / "weights.keras")
+    status, _, errors = run("a.png", "--brightness", "0.4")
+    assert status == 0 and "a.png: mean luma 1.00 instead of 0.4" in errors
 
 
 def sixteen_bits(path, rng, shape=(40, 60), **options):
@@ -149,6 +153,109 @@ def test_eight_bit_files_and_jpegs_can_become_sixteen(tmp_path, rng, run):
     assert run("in", "--depth", "16")[0] == 0
     for name in ("a.png", "b.tif"):
         assert len(np.unique(ll.load_deep(tmp_path / "out" / name) % 257)) > 50
+
+
+def test_a_tiff_keeps_its_tags_and_stays_readable(tmp_path, rng, run):
+    (tmp_path / "in").mkdir()
+    exif = Image.Exif()
+    exif[0x010F] = "A scanner"
+    exif.get_ifd(0x8769)[0x9003] = "2026:11:22 00:00:00"
+    grey = Image.fromarray(rng.integers(0, 60, (20, 30)).astype(np.uint8))
+    for mode in ("L", "RGB", "RGBA", "CMYK", "1", "P"):
+        grey.convert("RGB").convert(mode).save(tmp_path / f"in/{mode}.tif", exif=exif)
+    status, _, errors = run("in")
+    assert status == 0, errors
+    for path in (tmp_path / "out").iterdir():
+        assert ll.load_photo(path).shape == (20, 30, 3)
+    with Image.open(tmp_path / "out/RGB.tif") as result:
+        assert result.getexif()[0x010F] == "A scanner"
+
+
+def test_sixteen_bits_that_are_misread_are_refused(tmp_path, rng, run):
+    photo = rng.integers(300, 9000, (100, 120, 3)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "tiles.tif", photo, photometric="rgb", tile=(64, 64))
+    status, _, errors = run("tiles.tif", "--depth", "16")
+    assert status == 1 and "tiles.tif: its 16 bits cannot be read" in errors
+    assert run("tiles.tif")[0] == 0
+
+
+def test_originals_and_results_are_not_mistaken_for_each_other(tmp_path, rng, weights, capsys):
+    folder = tmp_path / "in"
+    put(folder / "x.png", rng)
+    put(folder / "x.gif", rng)
+    before = (folder / "x.png").read_bytes()
+    call = [str(folder), "--weights", str(weights), "--overwrite", "--out"]
+    assert enhance.main([*call, str(folder)]) == 1
+    (folder / "x.png.png").unlink()             # the result of x.png
+    assert (folder / "x.png").read_bytes() == before and "would replace" in capsys.readouterr().err
+    for _ in range(2):
+        assert enhance.main([*call, str(folder / "out")]) == 0
+    assert sorted(path.name for path in (folder / "out").rglob("*")) == ["x.png", "x.png.png"]
+
+
+def odd_photos(folder, rng):
+    """Photos that are unusual but whole; returns {name: (height, width)}."""
+    grey = rng.integers(0, 60, (20, 30)).astype(np.uint8)
+    photo = Image.fromarray(np.dstack([grey] * 3))
+    folder.mkdir(parents=True)
+    photo.convert("CMYK").save(folder / "cmyk.jpg")
+    Image.fromarray(grey.astype(np.uint16) * 257).save(folder / "grey16.png")
+    photo.convert("RGBA").quantize(16).save(folder / "palette.png", transparency=0)
+    photo.save(folder / "UPPER.JPG")
+    photo.save(folder / "moving.gif", save_all=True, append_images=[photo.rotate(180)])
+    Image.new("RGB", (1, 1), (9, 9, 9)).save(folder / "one.png")
+    Image.fromarray(rng.integers(0, 60, (10, 20000, 3)).astype(np.uint8)).save(
+        folder / "panorama.png")
+    return dict.fromkeys(("cmyk.jpg", "grey16.png", "palette.png", "UPPER.JPG", "moving.png"),
+                         (20, 30)) | {"one.png": (1, 1), "panorama.png": (10, 20000)}
+
+
+def test_unusual_photos_are_photos(tmp_path, rng, run):
+    sizes = odd_photos(tmp_path / "in", rng)
+    status, printed, errors = run("in")
+    assert status == 0 and printed.startswith("7 files"), errors
+    for name, size in sizes.items():
+        assert ll.load_photo(tmp_path / "out" / name).shape == (*size, 3)
+
+
+def test_what_cannot_be_read_gets_a_remedy(tmp_path, rng, run):
+    put(tmp_path / "in/good.png", rng)
+    Image.new("1", (20000, 20000)).save(tmp_path / "in/bomb.png")
+    for name in ("phone.heic", "camera.DNG"):
+        (tmp_path / "in" / name).write_bytes(b"raw")
+    status, printed, errors = run("in")
+    assert status == 1 and "1 files" in printed and "3 failed" in printed
+    assert "bomb.png: refused, more than" in errors and "scale it down" in errors
+    for name in ("phone.heic", "camera.DNG"):
+        assert f"{name}: HEIC and camera raw are not read; export it" in errors
+
+
+class Malicious:
+    def __reduce__(self):
+        return open, ("stolen", "w")
+
+
+def test_bad_weights_are_refused(tmp_path, rng, weights, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    photo = put(tmp_path / "a.png", rng)
+    (tmp_path / "cut.keras").write_bytes(weights.read_bytes()[:5000])
+    (tmp_path / "pickle.keras").write_bytes(pickle.dumps(Malicious()))
+    (tmp_path / "pickle.pkl").write_bytes(pickle.dumps(Malicious()))
+    inputs = keras.Input((4,))
+    keras.Model(inputs, keras.layers.Dense(1)(inputs)).save(tmp_path / "other.keras")
+    for name in ("cut.keras", "pickle.keras", "pickle.pkl", "other.keras", "none.keras"):
+        status = enhance.main([str(photo), "--out", "out", "--weights", name])
+        assert status == 2 and name in capsys.readouterr().err
+    assert not (tmp_path / "stolen").exists() and not (tmp_path / "out").exists()
+
+
+def test_an_output_that_cannot_be_written_is_named(tmp_path, rng, weights, capsys):
+    photo = put(tmp_path / "a.png", rng)
+    (tmp_path / "file").write_text("no folder")
+    status = enhance.main([str(photo), "--out", str(tmp_path / "file"), "--weights",
+                           str(weights)])
+    errors = capsys.readouterr().err
+    assert status == 1 and "cannot be written" in errors and "a.png" in errors
 
 
 def limited(tmp_path, weights, *inputs, limit=0):
