@@ -1582,8 +1582,8 @@ def flicker(dark, bright):
     return np.abs(np.diff(bright)).mean() / max(ideal, 1e-9)
 
 # %% CNN.ipynb #cell-152
-CODERS = {"h264": ("libx264", {"crf": "18"}),
-          "hevc": ("libx265", {"crf": "20", "x265-params": "log-level=none"}),
+CODERS = {"h264": ("libx264", {"crf": "18", "bf": "0"}),  # B-frames blur the last time
+          "hevc": ("libx265", {"crf": "20", "x265-params": "log-level=none:bframes=0"}),
           "vp8": ("libvpx", {"crf": "8", "b": "20M"}),
           "vp9": ("libvpx-vp9", {"crf": "24", "b": "0", "cpu-used": "4"}),
           "av1": ("libsvtav1", {"crf": "26"})}
