@@ -66,6 +66,14 @@ class Report:
         self.bar.update()
 
 
+def find(options):
+    """What to enhance; not what an earlier call has put into a folder inside the input."""
+    named = [Path(one).expanduser().resolve() for one in options.inputs]
+    made = Path(options.out).resolve()
+    return [(path, below) for path, below in lowlight.find_photos(options.inputs)
+            if made not in path.resolve().parents or made in named or path.resolve() in named]
+
+
 def main(arguments=None):
     """Enhance what the command line names; returns the exit status, 1 if a file failed."""
     options = parse(arguments)
@@ -74,10 +82,7 @@ def main(arguments=None):
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    made = Path(options.out).resolve()
-    found = [(path, below) for path, below in lowlight.find_photos(options.inputs)
-             if path == Path(below.name) or made not in path.resolve().parents
-             or any(made == Path(one).resolve() for one in options.inputs)]
+    found = find(options)
     if not found:
         print("error: no photo found in " + ", ".join(options.inputs), file=sys.stderr)
         return 1

@@ -743,7 +743,7 @@ def receptive_radius(model):
         sees[id(layer.output)] = (stride, radius)
     return sees[id(model.outputs[0])][1]
 
-# %% CNN.ipynb #cell-068
+# %% CNN.ipynb #cell-069
 def check_photos(reference, image):
     """Raise ValueError unless both are uint8 (H, W, 3) of the same shape."""
     for photo in (reference, image):
@@ -769,14 +769,14 @@ def ssim(reference, image):
         reference, image, data_range=255, channel_axis=-1, gaussian_weights=True,
         sigma=1.5, use_sample_covariance=False))
 
-# %% CNN.ipynb #cell-069
+# %% CNN.ipynb #cell-070
 def gt_mean(reference, image):
     """`image` scaled to the mean luma of `reference`; both uint8 (H, W, 3)."""
     check_photos(reference, image)
     wanted, is_now = ((photo @ LUMA).mean() for photo in (reference, image))
     return as_uint8(image / 255 * (wanted / max(is_now, 1e-6)))
 
-# %% CNN.ipynb #cell-073
+# %% CNN.ipynb #cell-074
 def blur_matrix(length, size=11, sigma=1.5):
     """(length - size + 1, length): Gaussian means along one axis, valid region."""
     taps = np.exp(-0.5 * ((np.arange(size) - size // 2) / sigma) ** 2)
@@ -803,7 +803,7 @@ def ssim_map(reference, image):
     return ((2 * a * b + 1e-4) * (2 * covariance + 9e-4)
             / ((a * a + b * b + 1e-4) * (variance_a + variance_b + 9e-4)))
 
-# %% CNN.ipynb #cell-074
+# %% CNN.ipynb #cell-075
 @keras.saving.register_keras_serializable("lowlight")
 def charbonnier(reference, image):
     """sqrt(difference^2 + 0.001^2), mean over the photo: (B, H, W, 3) -> (B,)."""
@@ -830,7 +830,7 @@ def psnr_loss(reference, image):
 LOSSES = {"mse": keras.losses.MeanSquaredError(), "charbonnier": charbonnier,
           "l1_ssim": l1_ssim, "psnr": psnr_loss}
 
-# %% CNN.ipynb #cell-076
+# %% CNN.ipynb #cell-077
 def window_sizes(length, tile, margin, multiple):
     """Sizes of 1, 2, 3, ... equal windows that cover one axis, outer edges unpadded."""
     padded = -(-length // multiple) * multiple
@@ -848,7 +848,7 @@ def cut_windows(length, size, margin, multiple):
     ends = [start + margin for start in starts[1:]] + [length]
     return list(zip(starts, [0, *ends], ends))
 
-# %% CNN.ipynb #cell-077
+# %% CNN.ipynb #cell-078
 def plan_windows(shape, tile, margin, multiple):
     """(rows, columns): (size, windows) of the cheapest cover of a photo of `shape`.
 
@@ -862,7 +862,7 @@ def plan_windows(shape, tile, margin, multiple):
     return [(size, cut_windows(length, size, margin, multiple)) for length, size in
             zip(shape, (int(down[best[0]]), int(along[best[1]])))]
 
-# %% CNN.ipynb #cell-078
+# %% CNN.ipynb #cell-079
 def predict_tiles(model, photo, thumbnail, tile=768):
     """Yield (rows, columns, float32 output) for each tile of a photo (H, W, 3)."""
     multiple = model.get_layer("pad").multiple
@@ -880,7 +880,7 @@ def predict_tiles(model, photo, thumbnail, tile=768):
             yield (slice(top, bottom), slice(left, right),
                    result[top - y:bottom - y, left - x:right - x])
 
-# %% CNN.ipynb #cell-079
+# %% CNN.ipynb #cell-080
 def predict(model, photo, thumbnail=None, tile=768):
     """Model output for a photo (H, W, 3) as float32 (H, W, 3), not clipped."""
     thumbnail = make_thumbnail(photo) if thumbnail is None else thumbnail
@@ -889,7 +889,7 @@ def predict(model, photo, thumbnail=None, tile=768):
         output[rows, columns] = part
     return output
 
-# %% CNN.ipynb #cell-081
+# %% CNN.ipynb #cell-082
 def power_curve(exponent, dtype=np.uint8):
     """Lookup table: level ** exponent on [0, 1], for each level of `dtype`."""
     levels = np.iinfo(dtype).max + 1
@@ -911,7 +911,7 @@ def brightness_exponent(photo, brightness):
                      else (low, middle))
     return np.exp((low + high) / 2)
 
-# %% CNN.ipynb #cell-082
+# %% CNN.ipynb #cell-083
 def mean_luma(photo):
     """Mean luma of a uint8 or uint16 photo in [0, 1] (ITU-R BT.601)."""
     return photo.mean((0, 1)) @ LUMA / np.iinfo(photo.dtype).max
@@ -942,7 +942,7 @@ def enhance(model, photo, brightness=None, tile=768, thumbnail=None):
         result[rows, columns] = quantise(part, photo.dtype)
     return result if brightness is None else set_brightness(result, brightness)
 
-# %% CNN.ipynb #cell-086
+# %% CNN.ipynb #cell-087
 class Validation(keras.callbacks.Callback):
     """Adds val_loss, val_psnr, learning_rate and seconds to the logs of each epoch.
 
@@ -972,7 +972,7 @@ class Validation(keras.callbacks.Callback):
                     learning_rate=float(rate), seconds=time.perf_counter() - self.start,
                     data_seconds=getattr(self.sequence, "seconds", 0) - self.spent)
 
-# %% CNN.ipynb #cell-088
+# %% CNN.ipynb #cell-089
 class Snapshots(keras.callbacks.Callback):
     """Saves the prediction for each pair after epoch 1 and every `every` epochs.
 
@@ -996,7 +996,7 @@ class Snapshots(keras.callbacks.Callback):
             save_photo(path, as_uint8(predict(self.model, low, thumbnail)))
             self.frames[pair.name].append((epoch, path))
 
-# %% CNN.ipynb #cell-090
+# %% CNN.ipynb #cell-091
 def draw_losses(axes, rows):
     """Loss on training crops and on whole validation photos over the epochs."""
     epochs = [row["epoch"] for row in rows]
@@ -1010,7 +1010,7 @@ def draw_losses(axes, rows):
         axes.set_yscale("log")
     axes.legend(frameon=False)
 
-# %% CNN.ipynb #cell-091
+# %% CNN.ipynb #cell-092
 def draw_training(rows, snapshots=None):
     """Figure of the training so far: losses, learning rate, the newest snapshots."""
     frames = list(snapshots.frames.items())[:2] if snapshots else []
@@ -1034,7 +1034,7 @@ def draw_training(rows, snapshots=None):
         show_photo(line[2], normal, "reference")
     return figure
 
-# %% CNN.ipynb #cell-092
+# %% CNN.ipynb #cell-093
 class InPlace:
     """A spot in the notebook's output that is drawn again and again."""
 
@@ -1066,7 +1066,7 @@ class LiveCurves(keras.callbacks.Callback):
         figure = draw_training(self.rows, self.snapshots)
         self.spot.show(save_figure(figure, self.folder / "figures/training.jpg"))
 
-# %% CNN.ipynb #cell-093
+# %% CNN.ipynb #cell-094
 class Progress(keras.callbacks.Callback):
     """One line that changes in place: epoch, steps done, time spent, time left."""
 
@@ -1096,7 +1096,7 @@ class Progress(keras.callbacks.Callback):
         self.told = time.perf_counter()
         self.spot.show(display.HTML(f"<pre>{progress_line(self)}</pre>"))
 
-# %% CNN.ipynb #cell-094
+# %% CNN.ipynb #cell-095
 def progress_line(progress):
     """Like "epoch 3/24: 12%|##   | 140/1200 [00:21<02:39, 6.6step/s]", by tqdm."""
     epochs, steps = progress.params["epochs"], progress.params["steps"]
@@ -1106,7 +1106,7 @@ def progress_line(progress):
         ncols=76, unit="step", initial=before,
         prefix=f"epoch {progress.epoch + 1}/{epochs}")
 
-# %% CNN.ipynb #cell-096
+# %% CNN.ipynb #cell-097
 class WarmUp(keras.callbacks.Callback):
     """Raises the learning rate in equal steps to its value over the first `steps`."""
 
@@ -1129,7 +1129,7 @@ def cosine(epochs, rate):
     return lambda epoch, _: rate * (
         0.01 + 0.99 * np.cos(np.pi / 2 * epoch / epochs) ** 2)
 
-# %% CNN.ipynb #cell-098
+# %% CNN.ipynb #cell-099
 class KeepMemory(keras.callbacks.Callback):
     """Lets glibc keep freed memory (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD: 1 GiB)."""
 
@@ -1140,7 +1140,7 @@ class KeepMemory(keras.callbacks.Callback):
                 libc.mallopt(-1, 1 << 30)
                 libc.mallopt(-3, 1 << 30)
 
-# %% CNN.ipynb #cell-100
+# %% CNN.ipynb #cell-101
 class TrainingState(keras.callbacks.Callback):
     """Saves model.keras when the best weights change, state.npz at each new epoch.
 
@@ -1169,7 +1169,7 @@ class TrainingState(keras.callbacks.Callback):
             with whole_file(self.folder / "state.npz") as part:
                 np.savez(part, **pack_state(self, epoch))
 
-# %% CNN.ipynb #cell-101
+# %% CNN.ipynb #cell-102
 def pack_state(state, epoch):
     """The arrays that state.npz holds for a TrainingState before `epoch`."""
     numbers = {type(callback).__name__: {
@@ -1195,7 +1195,7 @@ def resume(state, model):
     model.optimizer.build(model.trainable_variables)
     return unpack_state(state, model, path)
 
-# %% CNN.ipynb #cell-102
+# %% CNN.ipynb #cell-103
 def unpack_state(state, model, path):
     """Set the variables of a built model and the numbers of `state` from `path`."""
     every = model.variables + model.optimizer.variables
@@ -1217,7 +1217,7 @@ def unpack_state(state, model, path):
     state.numbers["EarlyStopping"]["best_weights"] = best
     return state.epoch
 
-# %% CNN.ipynb #cell-109
+# %% CNN.ipynb #cell-110
 def film_frames(snapshots, index, best, most=8):
     """[(title, uint8 photo), ...] of a snapshot pair: low, epochs, best, reference."""
     low, normal, thumbnail = snapshots.store[index]
@@ -1243,7 +1243,7 @@ def film_strip(film, columns=4):
         axes.remove()
     return figure
 
-# %% CNN.ipynb #cell-110
+# %% CNN.ipynb #cell-111
 def save_animation(film, path, width=400, seconds=0.8):
     """Write the frames of `film_frames` as an animated GIF with their titles."""
     frames = []
@@ -1258,7 +1258,7 @@ def save_animation(film, path, width=400, seconds=0.8):
         frames[0].save(part, save_all=True, append_images=frames[1:], loop=0,
                        duration=[int(seconds * 1000)] * (len(frames) - 1) + [3000])
 
-# %% CNN.ipynb #cell-113
+# %% CNN.ipynb #cell-114
 def brighten_gamma(photo, gamma=0.4):
     """uint8 (H, W, 3) to the power of `gamma` on [0, 1]."""
     return power_curve(gamma)[photo]
@@ -1288,7 +1288,7 @@ def evaluate(model, pairs, methods=()):
              **scores(load_photo(pair.normal), method(load_photo(pair.low)))}
             for pair in pairs for name, method in methods.items()]
 
-# %% CNN.ipynb #cell-114
+# %% CNN.ipynb #cell-115
 SCORES = ("psnr", "ssim", "psnr_gt_mean")
 
 
@@ -1310,7 +1310,7 @@ def markdown_table(rows):
                      f"| {mean['psnr_gt_mean']:.2f} |")
     return "\n".join(lines)
 
-# %% CNN.ipynb #cell-124
+# %% CNN.ipynb #cell-125
 WRITTEN = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 DEEP = {".png", ".tif", ".tiff"}                # may hold 16 bits a channel
 CLIPS = {".mp4", ".mov", ".mkv", ".webm"}
@@ -1329,7 +1329,7 @@ def find_photos(inputs):
             found.append((path, Path(path.name)))
     return found
 
-# %% CNN.ipynb #cell-125
+# %% CNN.ipynb #cell-126
 DESCRIPTIVE = {0x010E, 0x010F, 0x0110, 0x0112, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132,
                0x013B, 0x8298, 0x8769, 0x8825}      # title, maker, date, place, ...
 
@@ -1349,7 +1349,7 @@ def photo_tags(path):
             tags |= {"exif": exif.tobytes()} if len(exif) else {}
     return tags
 
-# %% CNN.ipynb #cell-127
+# %% CNN.ipynb #cell-128
 def av_library():
     """The package av, imported only once a clip or a file of 16 bits turns up."""
     try:
@@ -1361,7 +1361,7 @@ def av_library():
     os.environ.setdefault("SVT_LOG", "1")       # the coder of AV1 has a mind of its own
     return av
 
-# %% CNN.ipynb #cell-128
+# %% CNN.ipynb #cell-129
 TURNS = {2: lambda photo: photo[:, ::-1], 3: lambda photo: photo[::-1, ::-1],
          4: lambda photo: photo[::-1], 5: lambda photo: photo.swapaxes(0, 1),
          6: lambda photo: np.rot90(photo, -1),
@@ -1387,7 +1387,7 @@ def load_deep(path):
                          "as PNG of 16 bits, or ask for 8 bits")
     return np.ascontiguousarray(deep)
 
-# %% CNN.ipynb #cell-129
+# %% CNN.ipynb #cell-130
 def png_chunk(kind, content):
     """One chunk of a PNG file: length, kind, content, checksum."""
     length, checksum = len(content), zlib.crc32(kind + content)
@@ -1410,7 +1410,7 @@ def deep_png(photo, exif=b"", icc_profile=b""):
         tags += png_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
     return whole[:33] + tags + whole[33:]       # 8 signature, 25 header
 
-# %% CNN.ipynb #cell-130
+# %% CNN.ipynb #cell-131
 def save_deep(path, photo, exif=b"", icc_profile=b""):
     """Write a uint16 photo (H, W, 3) as PNG or TIFF of 16 bits; TIFF without EXIF."""
     with whole_file(path) as part:
@@ -1420,7 +1420,7 @@ def save_deep(path, photo, exif=b"", icc_profile=b""):
             tifffile.imwrite(part, photo, photometric="rgb", compression="zlib",
                              iccprofile=icc_profile or None)
 
-# %% CNN.ipynb #cell-132
+# %% CNN.ipynb #cell-133
 class Done(NamedTuple):
     """What became of one file: its megapixels, and what its owner should know."""
     megapixels: float
@@ -1435,7 +1435,7 @@ def brightness_note(path, photo, brightness):
     return (f"{path}: mean luma {luma:.2f} instead of {brightness}; more is not to be "
             "had from its pure black and white")
 
-# %% CNN.ipynb #cell-133
+# %% CNN.ipynb #cell-134
 def enhance_photo(model, path, target, brightness=None, tile=768, quality=95, depth=8):
     """Enhance the photo `path` into the file `target` of 8 or 16 bits; returns Done."""
     photo = load_photo(path) if depth == 8 else load_deep(path)
@@ -1453,7 +1453,7 @@ def enhance_photo(model, path, target, brightness=None, tile=768, quality=95, de
     return Done(photo.shape[0] * photo.shape[1] / 1e6,
                 brightness_note(target, photo, brightness))
 
-# %% CNN.ipynb #cell-134
+# %% CNN.ipynb #cell-135
 def result_path(path, below, folder, taken, suffix=None, depth=8):
     """Where the result of `path` goes below `folder`, under a name not yet `taken`."""
     kept = path.suffix if path.suffix.lower() in (
@@ -1476,7 +1476,7 @@ def enhance_file(model, path, target, brightness=None, tile=768, told=None, **op
         told(done.megapixels)
     return done
 
-# %% CNN.ipynb #cell-135
+# %% CNN.ipynb #cell-136
 def enhance_files(model, found, folder, suffix=None, overwrite=False, depth=8,
                   **options):
     """Enhance what `find_photos` found into `folder`, keeping the structure.
@@ -1499,7 +1499,7 @@ def enhance_files(model, found, folder, suffix=None, overwrite=False, depth=8,
         except (ValueError, OSError) as error:
             yield path, target, error
 
-# %% CNN.ipynb #cell-140
+# %% CNN.ipynb #cell-142
 SLIDER = """<div style="position:relative; max-width:{width}px">
 <img src="{after}" alt="after" style="display:block; width:100%">
 <img src="{before}" alt="before" style="position:absolute; top:0; left:0; width:100%;
@@ -1522,7 +1522,7 @@ def before_after_slider(before, after, width=720):
     return display.HTML(SLIDER.format(before=jpeg_url(before, width), width=width,
                                       after=jpeg_url(after, width)))
 
-# %% CNN.ipynb #cell-145
+# %% CNN.ipynb #cell-147
 class SteadyEnhancer:
     """Brightens the frames of one clip in turn; the exposure follows the scene calmly.
 
@@ -1550,7 +1550,7 @@ class SteadyEnhancer:
             self.means.clear()
         return brighten_frame(self, frame, self.follow("thumbnail", thumbnail))
 
-# %% CNN.ipynb #cell-147
+# %% CNN.ipynb #cell-149
 def brighten_frame(steady, frame, thumbnail):
     """One frame of a SteadyEnhancer, which averages gain and brightness over time."""
     result = enhance(steady.model, frame, None, steady.tile, thumbnail)
@@ -1562,7 +1562,7 @@ def brighten_frame(steady, frame, thumbnail):
     exponent = np.log(brightness_exponent(result, steady.brightness))
     return power_curve(np.exp(steady.follow("exponent", exponent)))[result]
 
-# %% CNN.ipynb #cell-148
+# %% CNN.ipynb #cell-150
 def pan(photo, count, rng, part=0.6):
     """Yield `count` dark, noisy frames of a window that crosses a bright photo."""
     sides = np.array(photo.shape[:2])
@@ -1581,7 +1581,7 @@ def flicker(dark, bright):
     ideal = np.mean(bright) / np.mean(dark) * np.abs(np.diff(dark)).mean()
     return np.abs(np.diff(bright)).mean() / max(ideal, 1e-9)
 
-# %% CNN.ipynb #cell-152
+# %% CNN.ipynb #cell-154
 CODERS = {"h264": ("libx264", {"crf": "18", "bf": "0"}),  # B-frames blur the last time
           "hevc": ("libx265", {"crf": "20", "x265-params": "log-level=none:bframes=0"}),
           "vp8": ("libvpx", {"crf": "8", "b": "20M"}),
@@ -1613,7 +1613,7 @@ def upright(frame):
         photo = photo[::-1] if a * d < b * c else photo     # mirrored: a selfie
     return np.ascontiguousarray(np.rot90(photo, round(frame.rotation / 90)))
 
-# %% CNN.ipynb #cell-153
+# %% CNN.ipynb #cell-155
 def open_media(path):
     """A clip or photo opened by FFmpeg; a colon in its name names no protocol."""
     return av_library().open(f"file:{path}")
@@ -1632,7 +1632,7 @@ def first_frame(path):
         raise ValueError(f"{path}: an HDR clip; convert it to SDR (BT.709) first")
     return frame
 
-# %% CNN.ipynb #cell-154
+# %% CNN.ipynb #cell-156
 def coder_for(video, suffix):
     """(FFmpeg's coder, its options): of the kind of `video`, or the usual one."""
     kind = video.codec_context.codec.canonical_name
@@ -1659,7 +1659,7 @@ def picture_stream(result, video, first):
         coder.codec_tag = "hvc1"                # Apple's players know no other
     return stream
 
-# %% CNN.ipynb #cell-155
+# %% CNN.ipynb #cell-157
 class ClipCopy:
     """One open clip on its way into another; the pictures are changed on the way.
 
@@ -1687,7 +1687,7 @@ class ClipCopy:
         except (ValueError, av_library().FFmpegError):
             self.left.append(track.type)
 
-# %% CNN.ipynb #cell-156
+# %% CNN.ipynb #cell-158
 def run_copy(copy, brighten, told=None):
     """Run a ClipCopy to the end or the break of its source, packet by packet.
 
@@ -1716,7 +1716,7 @@ def packets(copy):
     with contextlib.suppress(av_library().FFmpegError):
         yield from copy.source.demux([copy.video, *tracks])
 
-# %% CNN.ipynb #cell-157
+# %% CNN.ipynb #cell-159
 def decode(copy, packet):
     """The frames of a packet; none, and one more `damaged`, if it cannot be decoded."""
     try:
@@ -1741,7 +1741,7 @@ def write_frame(stream, photo, frame):
     picture.duration = frame.duration
     return stream.encode(picture)
 
-# %% CNN.ipynb #cell-158
+# %% CNN.ipynb #cell-160
 def missing_seconds(copy):
     """How much later than it did end a clip says that it ends; 0.0 for a few frames."""
     video, reached = copy.video, copy.end
@@ -1759,7 +1759,7 @@ def clip_note(copy, path):
         notes.append(f"{path}: {copy.damaged} damaged packets passed over")
     return "; ".join(notes)
 
-# %% CNN.ipynb #cell-159
+# %% CNN.ipynb #cell-161
 def enhance_clip(model, path, target, brightness=None, tile=768, told=None):
     """Enhance the clip `path` into the file `target`, of the same kind; returns Done.
 
@@ -1785,7 +1785,7 @@ def enhance_clip(model, path, target, brightness=None, tile=768, told=None):
                          f"are missing; {target} holds all up to there")
     return Done(copy.megapixels, clip_note(copy, path))
 
-# %% CNN.ipynb #cell-161
+# %% CNN.ipynb #cell-163
 def export_model(model, path, float16=False):
     """Write the model to `path` for ONNX Runtime (.onnx) or LiteRT (.tflite).
 
@@ -1806,7 +1806,7 @@ def export_model(model, path, float16=False):
                    "target_spec": {"supported_types": [tensorflow.float16]}}
     write_export(with_precision(model, "float32"), path, kind, options)
 
-# %% CNN.ipynb #cell-162
+# %% CNN.ipynb #cell-164
 def write_export(model, path, kind, options):
     """Let Keras export `model` as `kind` to `path`, whole or not at all."""
     model([np.zeros((1, 64, 64, 3), np.float32)] * 2)       # ONNX asks for one call
