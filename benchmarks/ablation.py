@@ -70,8 +70,8 @@ ROWS = {
     "BLOCKS = 2": {"model": {"blocks": 2}},
     "full recipe, seed 1": {"seed": 1},
     "full recipe, seed 2": {"seed": 2},
-    "BLOCKS = 2, seed 1": {"model": {"blocks": 2}, "seed": 1},
-    "BLOCKS = 2, seed 2": {"model": {"blocks": 2}, "seed": 2}}
+    "one level more, seed 1": {"model": {"widths": (32, 48, 64, 96, 128)}, "seed": 1},
+    "one level more, seed 2": {"model": {"widths": (32, 48, 64, 96, 128)}, "seed": 2}}
 
 
 def build(row):
