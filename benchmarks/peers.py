@@ -122,7 +122,8 @@ def main():
     speed = seconds_a_megapixel(model)
     sequence = ll.PairSequence(pairs, 128, 8, 200, 0, gamma=FULL["gamma"])
     model.compile(loss=ll.l1_ssim, optimizer=keras.optimizers.Adam(
-        1e-3 if options.network == "lowlight" else 3e-4, global_clipnorm=1.0, use_ema=True))
+        1e-3 if options.network == "lowlight" else 3e-4, global_clipnorm=1.0, use_ema=True,
+        ema_momentum=0.9))                      # a large network makes few steps
     model.fit(sequence, epochs=10 ** 4, shuffle=False, verbose=0, callbacks=[
         ll.KeepMemory(), Deadline(60 * options.minutes, model.optimizer.learning_rate)])
     model.optimizer.finalize_variable_values(model.trainable_variables)
