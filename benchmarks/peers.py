@@ -121,12 +121,12 @@ def main():
     model = MODELS[options.network]()
     speed = seconds_a_megapixel(model)
     sequence = ll.PairSequence(pairs, 128, 8, 200, 0, gamma=FULL["gamma"])
+    rate = 1e-3 if options.network == "lowlight" else 3e-4
     model.compile(loss=ll.l1_ssim, optimizer=keras.optimizers.Adam(
-        1e-3 if options.network == "lowlight" else 3e-4, global_clipnorm=1.0, use_ema=True,
+        rate, global_clipnorm=1.0, use_ema=True,
         ema_momentum=0.9))                      # a large network makes few steps
     model.fit(sequence, epochs=10 ** 4, shuffle=False, verbose=0, callbacks=[
-        ll.KeepMemory(), Deadline(60 * options.minutes, model.optimizer.learning_rate)])
-    model.optimizer.finalize_variable_values(model.trainable_variables)
+        ll.KeepMemory(), Deadline(60 * options.minutes, rate)])
     psnr, ssim, gt_mean = score(model, ll.PhotoStore(validation))
     line = {"network": options.network, "parameters": model.count_params(),
             "gmac": f"{ll.count_macs(model) / 1e9:.2f}", "seconds_a_megapixel": f"{speed:.2f}",
