@@ -17,11 +17,11 @@ __all__ = ['UNDEVELOPED', 'LUMA', 'LOW_FOLDERS', 'NORMAL_FOLDERS', 'NO_PHOTO', '
            'set_brightness', 'enhance', 'Validation', 'Snapshots', 'draw_losses', 'draw_training', 'InPlace',
            'LiveCurves', 'Progress', 'progress_line', 'WarmUp', 'cosine', 'KeepMemory', 'TrainingState', 'pack_state',
            'resume', 'unpack_state', 'film_frames', 'film_strip', 'save_animation', 'brighten_gamma', 'brighten_clahe',
-           'scores', 'evaluate', 'summarise', 'markdown_table', 'find_photos', 'photo_tags', 'av_library', 'load_deep',
-           'png_chunk', 'deep_png', 'save_deep', 'Done', 'brightness_note', 'enhance_photo', 'result_path',
-           'enhance_file', 'enhance_files', 'jpeg_url', 'before_after_slider', 'SteadyEnhancer', 'brighten_frame',
-           'pan', 'flicker', 'colour_space', 'exactly', 'upright', 'open_media', 'first_frame', 'coder_for',
-           'picture_stream', 'ClipCopy', 'run_copy', 'packets', 'decode', 'seconds_up_to', 'write_frame',
+           'scores', 'evaluate', 'summarise', 'markdown_table', 'interval_by_scene', 'find_photos', 'photo_tags',
+           'av_library', 'load_deep', 'png_chunk', 'deep_png', 'save_deep', 'Done', 'brightness_note', 'enhance_photo',
+           'result_path', 'enhance_file', 'enhance_files', 'jpeg_url', 'before_after_slider', 'SteadyEnhancer',
+           'brighten_frame', 'pan', 'flicker', 'colour_space', 'exactly', 'upright', 'open_media', 'first_frame',
+           'coder_for', 'picture_stream', 'ClipCopy', 'run_copy', 'packets', 'decode', 'seconds_up_to', 'write_frame',
            'missing_seconds', 'clip_note', 'enhance_clip', 'export_model', 'write_export']
 
 # %% CNN.ipynb #cell-003
@@ -1310,7 +1310,20 @@ def markdown_table(rows):
                      f"| {mean['psnr_gt_mean']:.2f} |")
     return "\n".join(lines)
 
-# %% CNN.ipynb #cell-125
+# %% CNN.ipynb #cell-121
+def interval_by_scene(values, scenes, level=0.95, draws=10_000, seed=0):
+    """(low, high) of the mean of `values`, one a photo, over draws of whole scenes.
+
+    `scenes` gives the scene of each value. Percentile bootstrap; `level` in (0, 1).
+    """
+    numbers, photos = np.unique(scenes, return_inverse=True, return_counts=True)[1:]
+    sums = np.bincount(numbers, weights=values)
+    drawn = np.random.default_rng(seed).integers(0, len(sums), (draws, len(sums)))
+    means = sums[drawn].sum(axis=1) / photos[drawn].sum(axis=1)
+    tail = 50 * (1 - level)
+    return tuple(float(end) for end in np.percentile(means, (tail, 100 - tail)))
+
+# %% CNN.ipynb #cell-128
 WRITTEN = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 DEEP = {".png", ".tif", ".tiff"}                # may hold 16 bits a channel
 CLIPS = {".mp4", ".mov", ".mkv", ".webm"}
@@ -1329,7 +1342,7 @@ def find_photos(inputs):
             found.append((path, Path(path.name)))
     return found
 
-# %% CNN.ipynb #cell-126
+# %% CNN.ipynb #cell-129
 DESCRIPTIVE = {0x010E, 0x010F, 0x0110, 0x0112, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132,
                0x013B, 0x8298, 0x8769, 0x8825}      # title, maker, date, place, ...
 
@@ -1349,7 +1362,7 @@ def photo_tags(path):
             tags |= {"exif": exif.tobytes()} if len(exif) else {}
     return tags
 
-# %% CNN.ipynb #cell-128
+# %% CNN.ipynb #cell-131
 def av_library():
     """The package av, imported only once a clip or a file of 16 bits turns up."""
     try:
@@ -1361,7 +1374,7 @@ def av_library():
     os.environ.setdefault("SVT_LOG", "1")       # the coder of AV1 has a mind of its own
     return av
 
-# %% CNN.ipynb #cell-129
+# %% CNN.ipynb #cell-132
 TURNS = {2: lambda photo: photo[:, ::-1], 3: lambda photo: photo[::-1, ::-1],
          4: lambda photo: photo[::-1], 5: lambda photo: photo.swapaxes(0, 1),
          6: lambda photo: np.rot90(photo, -1),
@@ -1387,7 +1400,7 @@ def load_deep(path):
                          "as PNG of 16 bits, or ask for 8 bits")
     return np.ascontiguousarray(deep)
 
-# %% CNN.ipynb #cell-130
+# %% CNN.ipynb #cell-133
 def png_chunk(kind, content):
     """One chunk of a PNG file: length, kind, content, checksum."""
     length, checksum = len(content), zlib.crc32(kind + content)
@@ -1410,7 +1423,7 @@ def deep_png(photo, exif=b"", icc_profile=b""):
         tags += png_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
     return whole[:33] + tags + whole[33:]       # 8 signature, 25 header
 
-# %% CNN.ipynb #cell-131
+# %% CNN.ipynb #cell-134
 def save_deep(path, photo, exif=b"", icc_profile=b""):
     """Write a uint16 photo (H, W, 3) as PNG or TIFF of 16 bits; TIFF without EXIF."""
     with whole_file(path) as part:
@@ -1420,7 +1433,7 @@ def save_deep(path, photo, exif=b"", icc_profile=b""):
             tifffile.imwrite(part, photo, photometric="rgb", compression="zlib",
                              iccprofile=icc_profile or None)
 
-# %% CNN.ipynb #cell-133
+# %% CNN.ipynb #cell-136
 class Done(NamedTuple):
     """What became of one file: its megapixels, and what its owner should know."""
     megapixels: float
@@ -1435,7 +1448,7 @@ def brightness_note(path, photo, brightness):
     return (f"{path}: mean luma {luma:.2f} instead of {brightness}; more is not to be "
             "had from its pure black and white")
 
-# %% CNN.ipynb #cell-134
+# %% CNN.ipynb #cell-137
 def enhance_photo(model, path, target, brightness=None, tile=768, quality=95, depth=8):
     """Enhance the photo `path` into the file `target` of 8 or 16 bits; returns Done."""
     photo = load_photo(path) if depth == 8 else load_deep(path)
@@ -1453,7 +1466,7 @@ def enhance_photo(model, path, target, brightness=None, tile=768, quality=95, de
     return Done(photo.shape[0] * photo.shape[1] / 1e6,
                 brightness_note(target, photo, brightness))
 
-# %% CNN.ipynb #cell-135
+# %% CNN.ipynb #cell-138
 def result_path(path, below, folder, taken, suffix=None, depth=8):
     """Where the result of `path` goes below `folder`, under a name not yet `taken`."""
     kept = path.suffix if path.suffix.lower() in (
@@ -1476,7 +1489,7 @@ def enhance_file(model, path, target, brightness=None, tile=768, told=None, **op
         told(done.megapixels)
     return done
 
-# %% CNN.ipynb #cell-136
+# %% CNN.ipynb #cell-139
 def enhance_files(model, found, folder, suffix=None, overwrite=False, depth=8,
                   **options):
     """Enhance what `find_photos` found into `folder`, keeping the structure.
@@ -1499,7 +1512,7 @@ def enhance_files(model, found, folder, suffix=None, overwrite=False, depth=8,
         except (ValueError, OSError) as error:
             yield path, target, error
 
-# %% CNN.ipynb #cell-142
+# %% CNN.ipynb #cell-145
 SLIDER = """<div style="position:relative; max-width:{width}px">
 <img src="{after}" alt="after" style="display:block; width:100%">
 <img src="{before}" alt="before" style="position:absolute; top:0; left:0; width:100%;
@@ -1522,7 +1535,7 @@ def before_after_slider(before, after, width=720):
     return display.HTML(SLIDER.format(before=jpeg_url(before, width), width=width,
                                       after=jpeg_url(after, width)))
 
-# %% CNN.ipynb #cell-147
+# %% CNN.ipynb #cell-150
 class SteadyEnhancer:
     """Brightens the frames of one clip in turn; the exposure follows the scene calmly.
 
@@ -1550,7 +1563,7 @@ class SteadyEnhancer:
             self.means.clear()
         return brighten_frame(self, frame, self.follow("thumbnail", thumbnail))
 
-# %% CNN.ipynb #cell-149
+# %% CNN.ipynb #cell-152
 def brighten_frame(steady, frame, thumbnail):
     """One frame of a SteadyEnhancer, which averages gain and brightness over time."""
     result = enhance(steady.model, frame, None, steady.tile, thumbnail)
@@ -1562,7 +1575,7 @@ def brighten_frame(steady, frame, thumbnail):
     exponent = np.log(brightness_exponent(result, steady.brightness))
     return power_curve(np.exp(steady.follow("exponent", exponent)))[result]
 
-# %% CNN.ipynb #cell-150
+# %% CNN.ipynb #cell-153
 def pan(photo, count, rng, part=0.6):
     """Yield `count` dark, noisy frames of a window that crosses a bright photo."""
     sides = np.array(photo.shape[:2])
@@ -1581,7 +1594,7 @@ def flicker(dark, bright):
     ideal = np.mean(bright) / np.mean(dark) * np.abs(np.diff(dark)).mean()
     return np.abs(np.diff(bright)).mean() / max(ideal, 1e-9)
 
-# %% CNN.ipynb #cell-154
+# %% CNN.ipynb #cell-157
 CODERS = {"h264": ("libx264", {"crf": "18", "bf": "0"}),  # B-frames blur the last time
           "hevc": ("libx265", {"crf": "20", "x265-params": "log-level=none:bframes=0"}),
           "vp8": ("libvpx", {"crf": "8", "b": "20M"}),
@@ -1613,7 +1626,7 @@ def upright(frame):
         photo = photo[::-1] if a * d < b * c else photo     # mirrored: a selfie
     return np.ascontiguousarray(np.rot90(photo, round(frame.rotation / 90)))
 
-# %% CNN.ipynb #cell-155
+# %% CNN.ipynb #cell-158
 def open_media(path):
     """A clip or photo opened by FFmpeg; a colon in its name names no protocol."""
     return av_library().open(f"file:{path}")
@@ -1632,7 +1645,7 @@ def first_frame(path):
         raise ValueError(f"{path}: an HDR clip; convert it to SDR (BT.709) first")
     return frame
 
-# %% CNN.ipynb #cell-156
+# %% CNN.ipynb #cell-159
 def coder_for(video, suffix):
     """(FFmpeg's coder, its options): of the kind of `video`, or the usual one."""
     kind = video.codec_context.codec.canonical_name
@@ -1659,7 +1672,7 @@ def picture_stream(result, video, first):
         coder.codec_tag = "hvc1"                # Apple's players know no other
     return stream
 
-# %% CNN.ipynb #cell-157
+# %% CNN.ipynb #cell-160
 class ClipCopy:
     """One open clip on its way into another; the pictures are changed on the way.
 
@@ -1687,7 +1700,7 @@ class ClipCopy:
         except (ValueError, av_library().FFmpegError):
             self.left.append(track.type)
 
-# %% CNN.ipynb #cell-158
+# %% CNN.ipynb #cell-161
 def run_copy(copy, brighten, told=None):
     """Run a ClipCopy to the end or the break of its source, packet by packet.
 
@@ -1716,7 +1729,7 @@ def packets(copy):
     with contextlib.suppress(av_library().FFmpegError):
         yield from copy.source.demux([copy.video, *tracks])
 
-# %% CNN.ipynb #cell-159
+# %% CNN.ipynb #cell-162
 def decode(copy, packet):
     """The frames of a packet; none, and one more `damaged`, if it cannot be decoded."""
     try:
@@ -1741,7 +1754,7 @@ def write_frame(stream, photo, frame):
     picture.duration = frame.duration
     return stream.encode(picture)
 
-# %% CNN.ipynb #cell-160
+# %% CNN.ipynb #cell-163
 def missing_seconds(copy):
     """How much later than it did end a clip says that it ends; 0.0 for a few frames."""
     video, reached = copy.video, copy.end
@@ -1759,7 +1772,7 @@ def clip_note(copy, path):
         notes.append(f"{path}: {copy.damaged} damaged packets passed over")
     return "; ".join(notes)
 
-# %% CNN.ipynb #cell-161
+# %% CNN.ipynb #cell-164
 def enhance_clip(model, path, target, brightness=None, tile=768, told=None):
     """Enhance the clip `path` into the file `target`, of the same kind; returns Done.
 
@@ -1785,7 +1798,7 @@ def enhance_clip(model, path, target, brightness=None, tile=768, told=None):
                          f"are missing; {target} holds all up to there")
     return Done(copy.megapixels, clip_note(copy, path))
 
-# %% CNN.ipynb #cell-163
+# %% CNN.ipynb #cell-166
 def export_model(model, path, float16=False):
     """Write the model to `path` for ONNX Runtime (.onnx) or LiteRT (.tflite).
 
@@ -1806,7 +1819,7 @@ def export_model(model, path, float16=False):
                    "target_spec": {"supported_types": [tensorflow.float16]}}
     write_export(with_precision(model, "float32"), path, kind, options)
 
-# %% CNN.ipynb #cell-164
+# %% CNN.ipynb #cell-167
 def write_export(model, path, kind, options):
     """Let Keras export `model` as `kind` to `path`, whole or not at all."""
     model([np.zeros((1, 64, 64, 3), np.float32)] * 2)       # ONNX asks for one call

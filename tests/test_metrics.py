@@ -125,3 +125,21 @@ def test_a_photo_too_small_for_ssim_still_gets_its_psnr():
     photo = np.zeros((5, 5, 3), np.uint8)
     scores = ll.scores(photo, photo + np.uint8(51))
     assert np.isnan(scores["ssim"]) and scores["psnr"] == pytest.approx(20 * np.log10(5))
+
+
+def test_interval_by_scene_counts_scenes_not_photos(rng):
+    few = rng.normal(20, 4, 30)
+    low, high = ll.interval_by_scene(few, range(30))
+    # with a scene a photo this is the usual interval of a mean
+    assert (high - low) / 2 == pytest.approx(1.96 * few.std() / np.sqrt(30), rel=0.05)
+    assert low < few.mean() < high
+    # nine more photos of each scene that say the same tell nothing new
+    assert ll.interval_by_scene(np.repeat(few, 10), np.repeat(range(30), 10)) == \
+        pytest.approx((low, high))
+    narrow = ll.interval_by_scene(few, range(30), level=0.5)
+    assert low < narrow[0] < narrow[1] < high
+
+
+def test_interval_by_scene_of_one_scene_or_equal_scenes():
+    assert ll.interval_by_scene([20.0, 22.0], [7, 7]) == (21.0, 21.0)
+    assert ll.interval_by_scene([20.0, 20.0, 20.0], [1, 2, 2]) == (20.0, 20.0)
