@@ -70,8 +70,12 @@ def find(options):
     """What to enhance; not what an earlier call has put into a folder inside the input."""
     named = [Path(one).expanduser().resolve() for one in options.inputs]
     made = Path(options.out).resolve()
+
+    def earlier(path):
+        inputs = [one for one in named if one in (path, *path.parents)]
+        return made in path.parents and not any(made in (one, *one.parents) for one in inputs)
     return [(path, below) for path, below in lowlight.find_photos(options.inputs)
-            if made not in path.resolve().parents or made in named or path.resolve() in named]
+            if not earlier(path.resolve())]
 
 
 def main(arguments=None):

@@ -17,12 +17,13 @@ __all__ = ['UNDEVELOPED', 'LUMA', 'LOW_FOLDERS', 'NORMAL_FOLDERS', 'NO_PHOTO', '
            'set_brightness', 'enhance', 'Validation', 'Snapshots', 'draw_losses', 'draw_training', 'InPlace',
            'LiveCurves', 'Progress', 'progress_line', 'WarmUp', 'cosine', 'KeepMemory', 'TrainingState', 'pack_state',
            'resume', 'unpack_state', 'film_frames', 'film_strip', 'save_animation', 'brighten_gamma', 'brighten_clahe',
-           'scores', 'evaluate', 'summarise', 'markdown_table', 'interval_by_scene', 'find_photos', 'photo_tags',
-           'av_library', 'load_deep', 'png_chunk', 'deep_png', 'save_deep', 'Done', 'brightness_note', 'enhance_photo',
-           'result_path', 'enhance_file', 'enhance_files', 'jpeg_url', 'before_after_slider', 'SteadyEnhancer',
-           'brighten_frame', 'pan', 'flicker', 'colour_space', 'exactly', 'upright', 'open_media', 'first_frame',
-           'coder_for', 'picture_stream', 'ClipCopy', 'run_copy', 'packets', 'decode', 'seconds_up_to', 'write_frame',
-           'missing_seconds', 'clip_note', 'enhance_clip', 'export_model', 'write_export']
+           'scores', 'evaluate', 'summarise', 'markdown_table', 'interval_by_scene', 'find_photos', 'AsRead',
+           'keep_letters', 'photo_tags', 'av_library', 'load_deep', 'png_chunk', 'deep_png', 'save_deep', 'Done',
+           'brightness_note', 'enhance_photo', 'result_path', 'enhance_file', 'enhance_files', 'jpeg_url',
+           'before_after_slider', 'SteadyEnhancer', 'brighten_frame', 'pan', 'flicker', 'colour_space', 'exactly',
+           'upright', 'open_media', 'first_frame', 'coder_for', 'picture_stream', 'ClipCopy', 'run_copy', 'packets',
+           'decode', 'seconds_up_to', 'write_frame', 'missing_seconds', 'clip_note', 'enhance_clip', 'export_model',
+           'write_export']
 
 # %% CNN.ipynb #cell-003
 import contextlib
@@ -144,7 +145,8 @@ def as_uint8(photo):
 def show_photo(axes, photo, title):
     """Draw a uint8 photo without ticks or frame, `title` above it."""
     axes.imshow(photo, vmin=0, vmax=255)
-    axes.set_title(title)
+    title = title.encode("utf-8", "replace").decode()   # names from an old archive
+    axes.set_title(title, parse_math=False)             # and such as IMG_$1_$2
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
     axes.spines[:].set_visible(False)
@@ -374,7 +376,7 @@ def save_photo(path, photo, **options):
 def write_csv(path, rows):
     """Write dictionaries with equal keys as a CSV table with a header."""
     with whole_file(path) as part, open(
-            part, "w", newline="", encoding="utf-8") as file:
+            part, "w", newline="", encoding="utf-8", errors="replace") as file:
         table = csv.DictWriter(file, fieldnames=list(rows[0]))
         table.writeheader()
         table.writerows(rows)
@@ -1347,6 +1349,21 @@ DESCRIPTIVE = {0x010E, 0x010F, 0x0110, 0x0112, 0x011A, 0x011B, 0x0128, 0x0131, 0
                0x013B, 0x8298, 0x8769, 0x8825}      # title, maker, date, place, ...
 
 
+class AsRead(str):
+    """A text of EXIF; Pillow reads it as Latin-1, but would write only ASCII."""
+
+    def encode(self, *_):
+        return str.encode(self, "latin-1")
+
+
+def keep_letters(exif):
+    """Have each text in `exif` written with the bytes that it was read from."""
+    for part in (exif, *(exif.get_ifd(tag) for tag in (0x8769, 0x8825) if tag in exif)):
+        for tag, value in list(part.items()):
+            if isinstance(value, str) and not value.isascii():
+                part[tag] = AsRead(value)
+
+# %% CNN.ipynb #cell-130
 def photo_tags(path):
     """EXIF (orientation reset, as the pixels are upright) and ICC profile to save."""
     with Image.open(path) as file:
@@ -1359,10 +1376,11 @@ def photo_tags(path):
         if 0x0112 in exif:
             exif[0x0112] = 1
         with contextlib.suppress(Exception):        # malformed EXIF raises many types
+            keep_letters(exif)
             tags |= {"exif": exif.tobytes()} if len(exif) else {}
     return tags
 
-# %% CNN.ipynb #cell-131
+# %% CNN.ipynb #cell-132
 def av_library():
     """The package av, imported only once a clip or a file of 16 bits turns up."""
     try:
@@ -1374,7 +1392,7 @@ def av_library():
     os.environ.setdefault("SVT_LOG", "1")       # the coder of AV1 has a mind of its own
     return av
 
-# %% CNN.ipynb #cell-132
+# %% CNN.ipynb #cell-133
 TURNS = {2: lambda photo: photo[:, ::-1], 3: lambda photo: photo[::-1, ::-1],
          4: lambda photo: photo[::-1], 5: lambda photo: photo.swapaxes(0, 1),
          6: lambda photo: np.rot90(photo, -1),
@@ -1395,12 +1413,14 @@ def load_deep(path):
     with Image.open(path) as file:
         turn = TURNS.get(file.getexif().get(0x0112), lambda photo: photo)
     deep = turn(frame.to_ndarray(format="rgb48le")) if frame else photo[:0]
-    if deep.shape != photo.shape or np.abs(deep // 257 - photo.astype(int)).max() > 2:
+    if deep.shape != photo.shape or any(    # line by line: a copy would need gigabytes
+            np.abs((line // 257).astype(np.int16) - other).max() > 2
+            for line, other in zip(deep, photo)):
         raise ValueError(f"{path}: its 16 bits cannot be read (tiled TIFF?); save it "
                          "as PNG of 16 bits, or ask for 8 bits")
     return np.ascontiguousarray(deep)
 
-# %% CNN.ipynb #cell-133
+# %% CNN.ipynb #cell-134
 def png_chunk(kind, content):
     """One chunk of a PNG file: length, kind, content, checksum."""
     length, checksum = len(content), zlib.crc32(kind + content)
@@ -1423,7 +1443,7 @@ def deep_png(photo, exif=b"", icc_profile=b""):
         tags += png_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
     return whole[:33] + tags + whole[33:]       # 8 signature, 25 header
 
-# %% CNN.ipynb #cell-134
+# %% CNN.ipynb #cell-135
 def save_deep(path, photo, exif=b"", icc_profile=b""):
     """Write a uint16 photo (H, W, 3) as PNG or TIFF of 16 bits; TIFF without EXIF."""
     with whole_file(path) as part:
@@ -1433,7 +1453,7 @@ def save_deep(path, photo, exif=b"", icc_profile=b""):
             tifffile.imwrite(part, photo, photometric="rgb", compression="zlib",
                              iccprofile=icc_profile or None)
 
-# %% CNN.ipynb #cell-136
+# %% CNN.ipynb #cell-137
 class Done(NamedTuple):
     """What became of one file: its megapixels, and what its owner should know."""
     megapixels: float
@@ -1448,7 +1468,7 @@ def brightness_note(path, photo, brightness):
     return (f"{path}: mean luma {luma:.2f} instead of {brightness}; more is not to be "
             "had from its pure black and white")
 
-# %% CNN.ipynb #cell-137
+# %% CNN.ipynb #cell-138
 def enhance_photo(model, path, target, brightness=None, tile=768, quality=95, depth=8):
     """Enhance the photo `path` into the file `target` of 8 or 16 bits; returns Done."""
     photo = load_photo(path) if depth == 8 else load_deep(path)
@@ -1466,7 +1486,7 @@ def enhance_photo(model, path, target, brightness=None, tile=768, quality=95, de
     return Done(photo.shape[0] * photo.shape[1] / 1e6,
                 brightness_note(target, photo, brightness))
 
-# %% CNN.ipynb #cell-138
+# %% CNN.ipynb #cell-139
 def result_path(path, below, folder, taken, suffix=None, depth=8):
     """Where the result of `path` goes below `folder`, under a name not yet `taken`."""
     kept = path.suffix if path.suffix.lower() in (
@@ -1489,7 +1509,7 @@ def enhance_file(model, path, target, brightness=None, tile=768, told=None, **op
         told(done.megapixels)
     return done
 
-# %% CNN.ipynb #cell-139
+# %% CNN.ipynb #cell-140
 def enhance_files(model, found, folder, suffix=None, overwrite=False, depth=8,
                   **options):
     """Enhance what `find_photos` found into `folder`, keeping the structure.
@@ -1512,7 +1532,7 @@ def enhance_files(model, found, folder, suffix=None, overwrite=False, depth=8,
         except (ValueError, OSError) as error:
             yield path, target, error
 
-# %% CNN.ipynb #cell-145
+# %% CNN.ipynb #cell-146
 SLIDER = """<div style="position:relative; max-width:{width}px">
 <img src="{after}" alt="after" style="display:block; width:100%">
 <img src="{before}" alt="before" style="position:absolute; top:0; left:0; width:100%;
@@ -1535,7 +1555,7 @@ def before_after_slider(before, after, width=720):
     return display.HTML(SLIDER.format(before=jpeg_url(before, width), width=width,
                                       after=jpeg_url(after, width)))
 
-# %% CNN.ipynb #cell-150
+# %% CNN.ipynb #cell-151
 class SteadyEnhancer:
     """Brightens the frames of one clip in turn; the exposure follows the scene calmly.
 
@@ -1563,7 +1583,7 @@ class SteadyEnhancer:
             self.means.clear()
         return brighten_frame(self, frame, self.follow("thumbnail", thumbnail))
 
-# %% CNN.ipynb #cell-152
+# %% CNN.ipynb #cell-153
 def brighten_frame(steady, frame, thumbnail):
     """One frame of a SteadyEnhancer, which averages gain and brightness over time."""
     result = enhance(steady.model, frame, None, steady.tile, thumbnail)
@@ -1575,7 +1595,7 @@ def brighten_frame(steady, frame, thumbnail):
     exponent = np.log(brightness_exponent(result, steady.brightness))
     return power_curve(np.exp(steady.follow("exponent", exponent)))[result]
 
-# %% CNN.ipynb #cell-153
+# %% CNN.ipynb #cell-154
 def pan(photo, count, rng, part=0.6):
     """Yield `count` dark, noisy frames of a window that crosses a bright photo."""
     sides = np.array(photo.shape[:2])
@@ -1594,7 +1614,7 @@ def flicker(dark, bright):
     ideal = np.mean(bright) / np.mean(dark) * np.abs(np.diff(dark)).mean()
     return np.abs(np.diff(bright)).mean() / max(ideal, 1e-9)
 
-# %% CNN.ipynb #cell-157
+# %% CNN.ipynb #cell-158
 CODERS = {"h264": ("libx264", {"crf": "18", "bf": "0"}),  # B-frames blur the last time
           "hevc": ("libx265", {"crf": "20", "x265-params": "log-level=none:bframes=0"}),
           "vp8": ("libvpx", {"crf": "8", "b": "20M"}),
@@ -1626,26 +1646,29 @@ def upright(frame):
         photo = photo[::-1] if a * d < b * c else photo     # mirrored: a selfie
     return np.ascontiguousarray(np.rot90(photo, round(frame.rotation / 90)))
 
-# %% CNN.ipynb #cell-158
+# %% CNN.ipynb #cell-159
 def open_media(path):
     """A clip or photo opened by FFmpeg; a colon in its name names no protocol."""
-    return av_library().open(f"file:{path}")
+    return av_library().open(f"file:{path}", metadata_errors="replace")
 
 
 def first_frame(path):
     """The first frame of the clip or photo at `path`; ValueError if there is none."""
     try:
         with open_media(path) as file:
-            frame = next(file.decode(file.streams.best("video")))
-    except (av_library().FFmpegError, AttributeError, TypeError, IndexError,
-            StopIteration) as error:            # best() gives None where no picture is
+            pictures = file.streams.best("video")
+            if pictures is None:
+                raise ValueError(f"{path}: no pictures in it; replace it or "
+                                 "leave it out")
+            frame = next(file.decode(pictures))
+    except (av_library().FFmpegError, IndexError, StopIteration) as error:
         raise ValueError(f"{path}: not a readable clip ({type(error).__name__}: "
                          f"{error}); replace it or convert it to MP4") from None
     if frame.color_trc in (16, 18):             # PQ and HLG
         raise ValueError(f"{path}: an HDR clip; convert it to SDR (BT.709) first")
     return frame
 
-# %% CNN.ipynb #cell-159
+# %% CNN.ipynb #cell-160
 def coder_for(video, suffix):
     """(FFmpeg's coder, its options): of the kind of `video`, or the usual one."""
     kind = video.codec_context.codec.canonical_name
@@ -1663,7 +1686,8 @@ def picture_stream(result, video, first):
     coder.height, coder.width = upright(first).shape[:2]
     coder.sample_aspect_ratio = 1 / pixel if round(first.rotation / 90) % 2 else pixel
     even = coder.height % 2 == coder.width % 2 == 0     # 4:2:0 halves both sides
-    coder.pix_fmt = "yuv420p" if even or name[:6] == "libvpx" else "yuv444p"
+    other = name[:6] in ("libvpx", "libsvt")            # these round up by themselves
+    coder.pix_fmt = "yuv420p" if even or other else "yuv444p"
     coder.time_base, coder.colorspace = video.time_base, colour_space(first)[1]
     coder.color_primaries, coder.color_trc = first.color_primaries, first.color_trc
     coder.color_range = 1                       # 16 to 235, as nearly every clip
@@ -1672,7 +1696,7 @@ def picture_stream(result, video, first):
         coder.codec_tag = "hvc1"                # Apple's players know no other
     return stream
 
-# %% CNN.ipynb #cell-160
+# %% CNN.ipynb #cell-161
 class ClipCopy:
     """One open clip on its way into another; the pictures are changed on the way.
 
@@ -1700,7 +1724,7 @@ class ClipCopy:
         except (ValueError, av_library().FFmpegError):
             self.left.append(track.type)
 
-# %% CNN.ipynb #cell-161
+# %% CNN.ipynb #cell-162
 def run_copy(copy, brighten, told=None):
     """Run a ClipCopy to the end or the break of its source, packet by packet.
 
@@ -1729,7 +1753,7 @@ def packets(copy):
     with contextlib.suppress(av_library().FFmpegError):
         yield from copy.source.demux([copy.video, *tracks])
 
-# %% CNN.ipynb #cell-162
+# %% CNN.ipynb #cell-163
 def decode(copy, packet):
     """The frames of a packet; none, and one more `damaged`, if it cannot be decoded."""
     try:
@@ -1754,7 +1778,7 @@ def write_frame(stream, photo, frame):
     picture.duration = frame.duration
     return stream.encode(picture)
 
-# %% CNN.ipynb #cell-163
+# %% CNN.ipynb #cell-164
 def missing_seconds(copy):
     """How much later than it did end a clip says that it ends; 0.0 for a few frames."""
     video, reached = copy.video, copy.end
@@ -1772,7 +1796,7 @@ def clip_note(copy, path):
         notes.append(f"{path}: {copy.damaged} damaged packets passed over")
     return "; ".join(notes)
 
-# %% CNN.ipynb #cell-164
+# %% CNN.ipynb #cell-165
 def enhance_clip(model, path, target, brightness=None, tile=768, told=None):
     """Enhance the clip `path` into the file `target`, of the same kind; returns Done.
 
@@ -1798,7 +1822,7 @@ def enhance_clip(model, path, target, brightness=None, tile=768, told=None):
                          f"are missing; {target} holds all up to there")
     return Done(copy.megapixels, clip_note(copy, path))
 
-# %% CNN.ipynb #cell-166
+# %% CNN.ipynb #cell-167
 def export_model(model, path, float16=False):
     """Write the model to `path` for ONNX Runtime (.onnx) or LiteRT (.tflite).
 
@@ -1819,7 +1843,7 @@ def export_model(model, path, float16=False):
                    "target_spec": {"supported_types": [tensorflow.float16]}}
     write_export(with_precision(model, "float32"), path, kind, options)
 
-# %% CNN.ipynb #cell-167
+# %% CNN.ipynb #cell-168
 def write_export(model, path, kind, options):
     """Let Keras export `model` as `kind` to `path`, whole or not at all."""
     model([np.zeros((1, 64, 64, 3), np.float32)] * 2)       # ONNX asks for one call

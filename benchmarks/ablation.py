@@ -128,7 +128,8 @@ def main():
     for name in options.only:
         row = FULL | ROWS[name]
         model, seconds = train(row, pairs, options.steps)
-        model = ll.with_precision(model, "float32") if "patch" not in row else model
+        with keras.saving.custom_object_scope({"OnlyPhoto": OnlyPhoto}):
+            model = ll.with_precision(model, "float32")
         psnr, ssim, gt_mean = validate(model, store, row.get("thumbnail"))
         line = {"row": name, "steps": options.steps, "psnr": f"{psnr:.2f}",
                 "ssim": f"{ssim:.3f}", "psnr_gt_mean": f"{gt_mean:.2f}",

@@ -4,8 +4,10 @@
     python benchmarks/peers.py DATASET {lowlight,unet,zero-dce} [--minutes 20] [--csv FILE]
 
 One process for each, so that none inherits the memory of another. All train with the same
-crops, loss and optimizer on the training pairs of the scene-disjoint split and are scored on
-whole validation photos; only the shape of the network differs. Zero-DCE's own loss needs no
+crops, loss, optimizer and shape of schedule on the training pairs of the scene-disjoint
+split and are scored on whole validation photos. Time is that of the processor, two cores
+for so many minutes, so that what else the machine does counts for nobody. The peers learn
+at 3e-4, which was not tuned; this network at its own 1e-3. Zero-DCE's own loss needs no
 bright photos; here it has them, which is to its advantage.
 """
 import argparse
@@ -19,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from ablation import FULL  # noqa: E402
-from keras import layers, ops  # noqa: E402
+from keras import layers  # noqa: E402
 
 import lowlight as ll  # noqa: E402
 
@@ -69,21 +71,22 @@ MODELS = {"lowlight": ll.build_model, "unet": unet, "zero-dce": zero_dce}
 
 
 class Deadline(keras.callbacks.Callback):
-    """A cosine learning rate over `seconds` of training, after which it stops."""
+    """Stops after `seconds` of processor time; the rate rises for 5 % of it, then a cosine."""
 
     def __init__(self, seconds, rate):
         super().__init__()
-        self.seconds, self.rate, self.spent = seconds, rate, 0.0
+        self.seconds, self.rate = seconds, rate
+
+    def on_train_begin(self, logs=None):
+        self.start = time.process_time()
 
     def on_train_batch_begin(self, batch, logs=None):
-        self.start = time.perf_counter()
-        rate = self.rate * (0.01 + 0.99 * np.cos(np.pi / 2 * self.spent / self.seconds) ** 2)
-        warm = min(1.0, (int(ops.convert_to_numpy(self.model.optimizer.iterations)) + 1) / 200)
-        self.model.optimizer.learning_rate = rate * warm
+        spent = (time.process_time() - self.start) / self.seconds
+        cosine = 0.01 + 0.99 * np.cos(np.pi / 2 * min(spent, 1)) ** 2
+        self.model.optimizer.learning_rate = self.rate * cosine * min(1, 0.01 + 20 * spent)
 
     def on_train_batch_end(self, batch, logs=None):
-        self.spent += time.perf_counter() - self.start
-        if self.spent >= self.seconds:
+        if time.process_time() - self.start >= self.seconds:
             self.model.stop_training = True
 
 
@@ -126,7 +129,7 @@ def main():
         rate, global_clipnorm=1.0, use_ema=True,
         ema_momentum=0.9))                      # a large network makes few steps
     model.fit(sequence, epochs=10 ** 4, shuffle=False, verbose=0, callbacks=[
-        ll.KeepMemory(), Deadline(60 * options.minutes, rate)])
+        ll.KeepMemory(), Deadline(2 * 60 * options.minutes, rate)])
     psnr, ssim, gt_mean = score(model, ll.PhotoStore(validation))
     line = {"network": options.network, "parameters": model.count_params(),
             "gmac": f"{ll.count_macs(model) / 1e9:.2f}", "seconds_a_megapixel": f"{speed:.2f}",

@@ -24,6 +24,9 @@ np.save(folder / "jax.npy", ll.predict(model, ll.load_photo(pairs[0].low), tile=
 _, curves, history = small_run(folder / "run", pairs, epochs=2)
 assert history.history["val_loss"] == [row["val_loss"] for row in curves.rows]
 assert curves.rows[1]["loss"] < curves.rows[0]["loss"]
+# of five steps of warm-up the first epoch has three, so the second reaches the full rate
+assert abs(curves.rows[0]["learning_rate"] - 0.6e-3) < 1e-8
+assert abs(curves.rows[1]["learning_rate"] - 1e-3) < 1e-8
 """
 
 

@@ -11,11 +11,13 @@ import lowlight as ll
 CODERS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx265", ".webm": "libvpx-vp9"}
 
 
-def write_clip(path, frames=12, size=(48, 64), rate=24, sound=True, turned=0, **colour):
+def write_clip(path, frames=12, size=(48, 64), rate=24, sound=True, turned=0, title="",
+               **colour):
     """A dark clip of a bright square that moves over a slope, with a tone."""
     quiet = {"x265-params": "log-level=none"} if path.suffix == ".mkv" else {}
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as file:
         video = file.add_stream(CODERS[path.suffix], rate=rate, options=quiet)
+        file.metadata["title"] = title
         video.height, video.width = size
         video.pix_fmt = "yuv420p"
         for name, value in colour.items():
@@ -93,17 +95,18 @@ def test_a_turned_clip_comes_out_upright(tmp_path, random_model):
         assert next(file.decode(video=0)).rotation == 0
 
 
-def test_odd_sizes_and_a_clip_without_sound(tmp_path, random_model):
-    frames = [np.full((31, 45, 3), 20 + number, np.uint8) for number in range(4)]
+@pytest.mark.parametrize("coder, pixels", [("libx264", "yuv444p"), ("libsvtav1", "yuv420p")])
+def test_odd_sizes_and_a_clip_without_sound(tmp_path, random_model, coder, pixels):
+    frames = [np.full((65, 67, 3), 20 + number, np.uint8) for number in range(4)]
     with av.open(str(tmp_path / "odd.mkv"), "w") as file:
-        video = file.add_stream("libx264", rate=10)
-        video.height, video.width, video.pix_fmt = 31, 45, "yuv444p"
+        video = file.add_stream(coder, rate=10)
+        video.height, video.width, video.pix_fmt = 65, 67, pixels
         for photo in frames:
             file.mux(video.encode(av.VideoFrame.from_ndarray(photo, "rgb24")))
         file.mux(video.encode(None))
     ll.enhance_clip(random_model(), tmp_path / "odd.mkv", tmp_path / "out.mkv")
     result = look(tmp_path / "out.mkv")
-    assert result[0][0].shape == (31, 45, 3) and len(result[0]) == 4 and result[3] == []
+    assert result[0][0].shape == (65, 67, 3) and len(result[0]) == 4 and result[3] == []
 
 
 @pytest.mark.parametrize("suffix", CODERS)
@@ -123,16 +126,31 @@ def test_bad_clips_through_the_command_line(tmp_path, random_model, capsys):
     (folder / "empty.mp4").write_bytes(b"")
     (folder / "text.mkv").write_text("no clip")
     write_clip(folder / "hdr.mov", 2, color_trc=16)
+    with av.open(str(folder / "sound.mp4"), "w") as file:
+        tone = file.add_stream("aac", rate=48000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        frame.rate = 48000
+        file.mux(tone.encode(frame) + tone.encode(None))
     write_clip(folder / "good.mp4", 3)
     random_model().save(tmp_path / "weights.keras")
     status = enhance.main([str(folder), "--out", str(tmp_path / "out"), "--weights",
                            str(tmp_path / "weights.keras"), "--brightness", "0.4"])
     printed, errors = capsys.readouterr()
-    assert status == 1 and printed.startswith("1 files") and "3 failed" in printed
+    assert status == 1 and printed.startswith("1 files") and "4 failed" in printed
+    assert "sound.mp4: no pictures" in errors
     assert "empty.mp4: not a readable clip" in errors and "text.mkv: not a" in errors
     assert "hdr.mov: an HDR clip" in errors
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.mp4"]
     assert ll.mean_luma(look(tmp_path / "out/good.mp4")[0][1]) == pytest.approx(0.4, abs=0.03)
+
+
+def test_a_title_that_is_not_utf_8_is_no_obstacle(tmp_path, random_model):
+    source = write_clip(tmp_path / "dark.mp4", 3, title="Caf?")
+    data = source.read_bytes()
+    assert data.count(b"Caf?") == 1
+    source.write_bytes(data.replace(b"Caf?", "Café".encode("latin-1")))
+    ll.enhance_clip(random_model(), source, tmp_path / "bright.mp4")
+    assert len(look(tmp_path / "bright.mp4")[0]) == 3
 
 
 def test_exposure_is_calm_and_starts_anew_at_a_cut(random_model, rng):

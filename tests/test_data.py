@@ -445,3 +445,14 @@ def test_thumbnail_is_the_mean_of_its_cells(rng, size):
         cell = image[rows[y]:max(rows[y + 1], rows[y] + 1),
                      columns[x]:max(columns[x + 1], columns[x] + 1)]
         assert thumbnail[y, x] == pytest.approx(cell.mean((0, 1)) / 255, abs=1e-6)
+
+
+def test_a_title_may_hold_any_file_name(tmp_path, rng):
+    """Dollar signs are no formula, and a name in no encoding is no error."""
+    figure = ll.Figure()
+    photo = rng.integers(0, 255, (8, 8, 3)).astype(np.uint8)
+    for axes, name in zip(figure.subplots(1, 2), ("IMG_$1_$2", "f\udcfcr")):
+        ll.show_photo(axes, photo, name)
+    ll.save_figure(figure, tmp_path / "names.png")
+    ll.write_csv(tmp_path / "names.csv", [{"photo": "f\udcfcr"}])
+    assert (tmp_path / "names.csv").read_text() == "photo\nf?r\n"

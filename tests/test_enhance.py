@@ -65,6 +65,26 @@ def test_tags_stay_and_the_photo_is_upright(tmp_path, rng, run):
         assert result.info["icc_profile"] == profile
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_names_in_tags_keep_their_letters(tmp_path, rng, run, suffix):
+    """Cameras write UTF-8 or Latin-1 where EXIF wants ASCII; the bytes stay what they were."""
+    exif, name, owner = Image.Exif(), "José".encode(), "Zoë".encode("latin-1")
+    exif[0x013B] = "?" * len(name)
+    exif.get_ifd(0x8769)[0xA430] = "!" * len(owner)
+    data = exif.tobytes().replace(b"?" * len(name), name).replace(b"!" * len(owner), owner)
+    put(tmp_path / f"in/a{suffix}", rng, exif=data)
+    assert run("in")[0] == 0
+    with Image.open(tmp_path / f"out/a{suffix}") as result:
+        assert result.getexif()[0x013B].encode("latin-1") == name
+        assert result.getexif().get_ifd(0x8769)[0xA430].encode("latin-1") == owner
+
+
+def test_results_may_lie_above_the_photos(tmp_path, rng, run, monkeypatch):
+    put(tmp_path / "out/night/a.png", rng)
+    assert run("out/night")[0] == 0
+    assert (tmp_path / "out/a.png").exists()
+
+
 def test_one_bad_file_is_named_and_the_rest_is_done(tmp_path, rng, run):
     put(tmp_path / "in/good.png", rng)
     (tmp_path / "in/empty.jpg").write_bytes(b"")

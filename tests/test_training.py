@@ -121,8 +121,12 @@ def test_a_run_on_other_pairs_is_not_resumed(tmp_path, sample):
 
 def test_a_finished_run_resumed_has_nothing_to_do(tmp_path, sample):
     model, _, _ = small_run(tmp_path, sample, epochs=2)
+    state = (tmp_path / "state.npz").stat().st_mtime_ns
     again, curves, _ = small_run(tmp_path, sample, epochs=1, resume=True)
     assert [row["epoch"] for row in curves.rows] == [1]
+    assert (tmp_path / "state.npz").stat().st_mtime_ns == state
+    saved = ll.load_model(tmp_path / "model.keras").get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(saved, model.get_weights()))
 
 
 def test_nan_stops_training_and_spoils_no_file(tmp_path, sample):
