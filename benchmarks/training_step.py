@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How near a training step comes to the machine's own matmul rate, and what data costs.
 
-    python benchmarks/training_step.py [--steps 100]
+    python benchmarks/training_step.py [--steps 40] [--rounds 5]
 
 Everything is measured in one process, so the ratios hold where the times do not. A step
 counts 6 floating-point operations per multiply-accumulate of the network: forward,
@@ -54,18 +54,18 @@ class SameBatch(ll.PairSequence):
         return self.batch
 
 
-def step_seconds(model, sequence, epochs=3):
-    """Median seconds of a step over the epochs after the first."""
+def step_seconds(model, sequence):
+    """Mean seconds of a step over one epoch."""
     clock = Clock()
-    model.fit(sequence, epochs=epochs + 1, shuffle=False, verbose=0,
-              callbacks=[ll.KeepMemory(), clock])
-    return float(np.median(clock.epochs[1:])) / len(sequence)
+    model.fit(sequence, epochs=1, shuffle=False, verbose=0, callbacks=[ll.KeepMemory(), clock])
+    return clock.epochs[0] / len(sequence)
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=100)
-    steps = parser.parse_args().steps
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
     print(ll.describe_machine())
     with tempfile.TemporaryDirectory() as folder:
         pairs = ll.write_sample_pairs(folder, seed=0)
@@ -74,13 +74,18 @@ def main():
             model.compile(loss=ll.LOSSES[loss], optimizer=keras.optimizers.Adam(
                 1e-4, global_clipnorm=1.0, use_ema=True))
             flop = 6 * ll.count_macs(model, 128) * 8
-            before = matmul_rate()
-            alone = step_seconds(model, SameBatch(pairs, steps=steps))
-            fed = step_seconds(model, ll.PairSequence(pairs, steps=steps))
-            rate = (before + matmul_rate()) / 2
-            print(f"{loss}: {flop / fed / 1e9:.0f} of {rate / 1e9:.0f} GFLOP/s, "
-                  f"{flop / fed / rate:.0%} of the matmul rate; {1000 * fed:.0f} ms a step, "
-                  f"{1000 * alone:.0f} ms without data: waiting {max(0, 1 - alone / fed):.1%}")
+            kinds = [kind(pairs, steps=options.steps, gamma=(0.8, 1.25))
+                     for kind in (SameBatch, ll.PairSequence)]
+            rounds = np.array([     # in turn, as the machine has slow and fast minutes
+                [matmul_rate(), *(step_seconds(model, sequence) for sequence in kinds)]
+                for _ in range(options.rounds + 1)])[1:]
+            rate, alone, fed = np.median(rounds, axis=0)
+            share = np.median(flop / rounds[:, 2] / rounds[:, 0])
+            waiting = 1 - np.median(rounds[:, 1] / rounds[:, 2])
+            print(f"{loss}: {flop / fed / 1e9:.0f} of {rate / 1e9:.0f} GFLOP/s, {share:.0%} of "
+                  f"the matmul rate; {1000 * fed:.0f} ms a step, {1000 * alone:.0f} ms without "
+                  f"data: waiting {waiting:.1%} (rounds: "
+                  + ", ".join(f"{1 - one / two:.0%}" for _, one, two in rounds) + ")")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import lowlight  # noqa: E402  (starts Keras; after the environment is set)
 import keras  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
-LOL = ROOT.parent / "shared" / "lol"
+LOL = Path(os.environ.get("LOL", ROOT / "dataset" / "lol"))     # the real pairs, if there
 
 
 @pytest.fixture(scope="session")

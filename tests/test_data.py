@@ -323,7 +323,8 @@ def test_skies_of_other_places_are_other_scenes(tmp_path, rng):
     assert len(set(ll.group_scenes(pairs))) == 6
 
 
-@pytest.mark.skipif(not LOL.is_dir(), reason="needs the LOL pairs in ../shared/lol")
+@pytest.mark.skipif(not (LOL / "scenes.json").is_file(),
+                    reason="needs LOL and its scenes.json: dataset/lol, or $LOL")
 def test_scenes_of_lol():
     truth = {name: number for number, group in enumerate(
         json.loads((LOL / "scenes.json").read_text())) for name in group}

@@ -27,7 +27,7 @@ def test_they_brighten_the_sample_set_as_measured(sample):
     assert scores["psnr_gt_mean"] == pytest.approx(29.05, abs=0.1)
 
 
-@pytest.mark.skipif(not LOL.is_dir(), reason="needs the LOL pairs in ../shared/lol")
+@pytest.mark.skipif(not LOL.is_dir(), reason="needs LOL: dataset/lol, or $LOL")
 def test_they_reproduce_what_they_were_trained_on():
     _, _, six = ll.split_pairs(ll.find_pairs(LOL), seed=0)      # held out in stage 1 only
     assert mean_scores(six[:6])["psnr"] == pytest.approx(29.67, abs=0.1)
