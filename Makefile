@@ -1,37 +1,51 @@
-# make run   installs what the notebook needs and runs it on the embedded sample set
-# make test  installs what the tests need and runs them
-# make notebook  runs CNN.ipynb in place, cleans it, exports lowlight.py, keeps its figures
+# make run       installs what the notebook needs and runs it on the embedded sample set
+# make test      installs what the tests need and runs them
+# make install   tries `pip install .` alone in an empty environment, on one photo
+# make notebook  runs CNN.ipynb in place, cleans it, exports its module, keeps its figures
 
 PYTHON ?= python3
 BIN := .venv/bin
 export JUPYTER_PREFER_ENV_PATH := 1
 
-.PHONY: run test notebook export
+.PHONY: run test install notebook export
 
 run: .venv/.run
 	mkdir -p runs/sample
 	$(BIN)/papermill CNN.ipynb runs/sample/CNN.ipynb -p DATASET sample -p OUTPUT runs/sample
 
 test: .venv/.test
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)
+
+install:
+	rm -rf .install
+	$(PYTHON) -m venv .install
+	.install/bin/pip install --quiet .
+	.install/bin/python -c "from PIL import Image; \
+	    Image.linear_gradient('L').point(lambda level: level // 6).save('.install/dark.jpg')"
+	.install/bin/lowlight .install/dark.jpg --overwrite
+	test -s .install/dark-bright.jpg
+	! .install/bin/python -c "import tensorflow" 2>/dev/null
+	du -sm .install | cut -f 1 | xargs printf '%s MB installed\n'
+	rm -rf .install
 
 notebook: .venv/.test
 	rm -rf runs/sample
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace CNN.ipynb
-	$(MAKE) export
 	mkdir -p figures
 	cp runs/sample/figures/* figures/
+	$(BIN)/python figures/title.py
+	$(MAKE) export
 
 export: .venv/.test
 	$(BIN)/nbdev-clean --fname CNN.ipynb
-	$(BIN)/python -c "from nbdev.export import nb_export; nb_export('CNN.ipynb', lib_path='.')"
+	$(BIN)/python -c "from nbdev.export import nb_export; nb_export('CNN.ipynb', lib_path='lowlight')"
 
-.venv/.run: requirements.txt
+.venv/.run: requirements.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -r requirements.txt
+	$(BIN)/pip install --quiet -r requirements.txt .
 	touch $@
 
-.venv/.test: requirements.txt requirements-dev.txt
+.venv/.test: requirements.txt requirements-dev.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -r requirements-dev.txt
 	touch $@ .venv/.run

@@ -1,146 +1,152 @@
 #!/usr/bin/env python3
-"""What each ingredient of the network is worth: same steps, one of them off, validation dB.
+"""What each ingredient of the network is worth: same steps, one changed, validation dB.
 
-    python benchmarks/ablation.py DATASET [--steps 2000] [--only NAME ...] [--csv FILE]
+    python benchmarks/ablation.py DATASET [--clean FOLDER] [--steps 2000]
+                                  [--only NAME ...] [--csv FILE] [--precision P]
 
-Each row trains from scratch on the training pairs of the scene-disjoint split and is scored
-on whole validation photos; test photos are not looked at. The learning rate follows a
-cosine over the steps, so that every row is a finished run.
+Each row trains from scratch on LOL's training pairs of weights/split.json, and, with
+--clean, on photos of that folder, darkened, in every other crop. It is scored on whole
+validation photos, LOL's and darkened ones; test photos are not looked at. The learning
+rate follows a cosine over the steps, so that every row is a finished run.
 """
 import argparse
-import csv
-import sys
-import time
-from pathlib import Path
+from contextlib import ExitStack
+from functools import partial
+from unittest import mock
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-from keras import layers, ops  # noqa: E402
+import numpy as np
+import recipe
+from common import add_row, markdown_head, markdown_row
+from recipe import cnn, keras
 
-import lowlight as ll  # noqa: E402
+from lowlight.cnn import layers
 
-FULL = {"loss": "l1_ssim", "gamma": (0.8, 1.25), "ema": True, "seed": 0, "model": {}}
+GREY = np.full((64, 64, 3), 0.06, np.float32)       # a thumbnail that says nothing
 
 
-class NoThumbnail(ll.PairSequence):
-    """Batches whose thumbnail is the mean of all: the global branch is told nothing."""
+class NoThumbnail(cnn.PairSequence):
+    """Batches with one thumbnail for all: the global branch is told nothing."""
 
     def __getitem__(self, index):
         (low, thumbnail), normal = super().__getitem__(index)
-        return (low, np.full_like(thumbnail, 0.06)), normal
+        return (low, np.broadcast_to(GREY, thumbnail.shape)), normal
 
 
-class CropThumbnail(ll.PairSequence):
+class CropThumbnail(cnn.PairSequence):
     """Batches whose thumbnail shows the crop only, as if each tile were a photo."""
 
     def __getitem__(self, index):
         (low, _), normal = super().__getitem__(index)
-        crops = (low * 255).round().astype(np.uint8)
-        return (low, np.stack([ll.make_thumbnail(crop) for crop in crops])), normal
+        crops = cnn.as_uint8(low)
+        return (low, np.stack([cnn.make_thumbnail(crop) for crop in crops])), normal
 
 
-class OnlyPhoto(ll.SpreadShadows):
-    """In place of SpreadShadows: the photo twice, without its square root."""
-
-    def call(self, photo):
-        return ops.concatenate([photo, photo], axis=-1)
+def transposed(x, width):
+    """In place of `cnn.upsample`: a strided transposed convolution."""
+    return layers.Conv2DTranspose(width, 2, strides=2)(x)
 
 
-def nothing_at_full_size(photo, thumbnail, x):
-    """In place of `finish`: after the last step up, one 1x1 convolution to RGB."""
-    x = layers.Conv2D(3, 1, dtype="float32", name="output")(x)
-    x = ll.CropLike(dtype="float32", name="crop")([x, photo])
-    return keras.Model([photo, thumbnail], x, name="lowlight")
+def unbounded_dense(units, activation=None, dense=layers.Dense, **options):
+    """In place of Dense: no tanh bounds the vector, or a scale or shift made of it."""
+    return dense(units, None if activation == "tanh" else activation, **options)
 
 
+def curve_alone(model):
+    """The model without `rest`: the photo through the curve, nothing added."""
+    photo, padded = model.inputs[0], model.get_layer("pad").output
+    gain = 64.0 ** model.get_layer("curve").output
+    x = gain * padded / (1 + (gain - 1) * padded)
+    return keras.Model(model.inputs, cnn.CropLike(dtype="float32")([x, photo]))
+
+
+def plain_output(model):
+    """The model without curve and `rest`: the last convolution makes the photo."""
+    x = layers.Conv2D(3, 3, padding="same", dtype="float32", name="output")(
+        model.get_layer("curve").input)
+    return keras.Model(model.inputs, cnn.CropLike(dtype="float32")([x, model.inputs[0]]))
+
+
+FULL = {"loss": "l1_ssim", "ema": True, "seed": 0, "model": {}, "replace": {},
+        "change": None, "sequence": cnn.PairSequence, "thumbnail": None,
+        "kinds": ("pairs", "clean")}
 ROWS = {
     "full recipe": {},
-    "no thumbnail": {"sequence": NoThumbnail, "thumbnail": lambda low: np.full(
-        (64, 64, 3), 0.06, np.float32)},
+    "no thumbnail": {"sequence": NoThumbnail, "thumbnail": GREY},
     "thumbnail of the crop, not of the photo": {"sequence": CropThumbnail},
-    "no square root of the photo": {"patch": {"SpreadShadows": OnlyPhoto}},
-    "no 3x3 convolutions at full size": {"patch": {"finish": nothing_at_full_size}},
+    "no square root": {"replace": {"keras.ops.sqrt": lambda x: x}},
+    "nothing added to the curve": {"change": curve_alone},
+    "no curve, a plain output": {"change": plain_output},
+    "strided transposed convolutions up": {"replace": {
+        "lowlight.cnn.upsample": transposed}},
+    "unbounded modulation": {"replace": {"keras.layers.Dense": unbounded_dense}},
     "MSE instead of L1 + SSIM": {"loss": "mse"},
-    "no random gamma": {"gamma": (1.0, 1.0)},
     "no moving average": {"ema": False},
     "one level fewer: WIDTHS (32, 48, 64)": {"model": {"widths": (32, 48, 64)}},
     "one level more: WIDTHS (32, 48, 64, 96, 128)": {
         "model": {"widths": (32, 48, 64, 96, 128)}},
     "BLOCKS = 2": {"model": {"blocks": 2}},
+    "pairs only": {"kinds": ("pairs",)},
+    "darkened photos only": {"kinds": ("clean",)},
     "full recipe, seed 1": {"seed": 1},
-    "full recipe, seed 2": {"seed": 2},
-    "one level more, seed 1": {"model": {"widths": (32, 48, 64, 96, 128)}, "seed": 1},
-    "one level more, seed 2": {"model": {"widths": (32, 48, 64, 96, 128)}, "seed": 2}}
+    "full recipe, seed 2": {"seed": 2}}
 
 
 def build(row):
-    """The model of a row, with the replaced parts in place while it is built."""
-    patch = row.get("patch", {})
-    saved = {name: getattr(ll, name) for name in patch}
-    for name, part in patch.items():
-        setattr(ll, name, part)
-    keras.utils.set_random_seed(row["seed"])
-    model = ll.build_model(**row["model"])
-    for name, part in saved.items():
-        setattr(ll, name, part)
-    return model
+    """The model of a row; its replaced parts are in place while it is built."""
+    with ExitStack() as stack:
+        for target, part in row["replace"].items():
+            stack.enter_context(mock.patch(target, part))
+        model = cnn.build_model(**row["model"])
+    return row["change"](model) if row["change"] else model
 
 
-def validate(model, store, thumbnail=None):
-    """Mean PSNR, SSIM and PSNR with GT-mean over the whole photos of a PhotoStore."""
-    rows = []
-    for index in range(len(store.pairs)):
-        low, normal, whole = store[index]
-        image = ll.as_uint8(ll.predict(model, low, thumbnail(low) if thumbnail else whole))
-        rows.append(list(ll.scores(normal, image).values()))
-    return np.mean(rows, axis=0)
+def measure(row, train, validation, steps, precision):
+    """{column: value} of one row, trained and scored.
 
-
-def train(row, pairs, steps, rate=1e-3, epochs=10):
-    """A model trained as `row` says; returns it and the seconds of a step."""
-    model = build(row)
-    length = steps // epochs
-    sequence = row.get("sequence", ll.PairSequence)(
-        pairs, 128, 8, length, row["seed"], gamma=row["gamma"])
-    model.compile(loss=ll.LOSSES[row["loss"]], optimizer=keras.optimizers.Adam(
-        rate, global_clipnorm=1.0, use_ema=row["ema"], ema_momentum=1 - 2 / length))
-    callbacks = [keras.callbacks.LearningRateScheduler(ll.cosine(epochs, rate)),
-                 ll.WarmUp(200), ll.KeepMemory()]
-    if row["ema"]:
-        callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    start = time.perf_counter()
-    model.fit(sequence, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks)
-    return model, (time.perf_counter() - start) / steps
+    `train` and `validation`: {"pairs": [...], "clean": [...]}, either may be empty.
+    """
+    pairs, clean = (train[kind] if kind in row["kinds"] else []
+                    for kind in ("pairs", "clean"))
+    sequence = row["sequence"](pairs, clean, steps=max(1, steps // 10), seed=row["seed"])
+    model, seconds = recipe.train(partial(build, row), sequence, steps, loss=row["loss"],
+                                  ema=row["ema"], seed=row["seed"], precision=precision)
+    result = {}
+    for kind, photos in validation.items():
+        means = recipe.score(lambda low: recipe.brighten(
+            model, low, row["thumbnail"]), photos) if photos else {}
+        result |= {f"{kind} {name}": value for name, value
+                   in recipe.rounded(means).items()}
+    return result | recipe.size(model) | {"ms a step": f"{1000 * seconds:.0f}"}
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("dataset")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("dataset", help="folder of LOL's pairs")
+    parser.add_argument("--clean", help="folder of good photos, to be darkened")
     parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--only", nargs="*", default=list(ROWS))
-    parser.add_argument("--csv", default="ablation.csv")
+    parser.add_argument("--only", nargs="*", default=list(ROWS), choices=list(ROWS),
+                        metavar="NAME", help="; ".join(ROWS))
+    parser.add_argument("--photos", type=int, default=60, help="at most so many "
+                        "validation photos of each kind")
     parser.add_argument("--precision", default="float32")
+    parser.add_argument("--csv", help="file to which each row is added")
     options = parser.parse_args()
-    keras.config.set_dtype_policy(options.precision)
-    pairs, validation, _ = ll.split_pairs(ll.find_pairs(options.dataset))
-    store = ll.PhotoStore(validation)
-    for name in options.only:
+    train, validation, _ = recipe.frozen_split(options.dataset)
+    clean = cnn.find_clean(options.clean) if options.clean else ([], [], [])
+    train = {"pairs": train, "clean": clean[0]}
+    validation = {"pairs": validation[:options.photos],
+                  "clean": clean[1][:options.photos]}
+    for number, name in enumerate(options.only):
         row = FULL | ROWS[name]
-        model, seconds = train(row, pairs, options.steps)
-        with keras.saving.custom_object_scope({"OnlyPhoto": OnlyPhoto}):
-            model = ll.with_precision(model, "float32")
-        psnr, ssim, gt_mean = validate(model, store, row.get("thumbnail"))
-        line = {"row": name, "steps": options.steps, "psnr": f"{psnr:.2f}",
-                "ssim": f"{ssim:.3f}", "psnr_gt_mean": f"{gt_mean:.2f}",
-                "parameters": model.count_params(), "gmac": f"{ll.count_macs(model) / 1e9:.2f}",
-                "ms_a_step": round(seconds * 1e3)}
-        with open(options.csv, "a", newline="") as file:
-            table = csv.DictWriter(file, line)
-            if file.tell() == 0:
-                table.writeheader()
-            table.writerow(line)
-        print(line, flush=True)
+        if not any(train[kind] for kind in row["kinds"]):
+            continue                        # darkened photos only, but no --clean
+        line = {"variant": name, "steps": options.steps} | measure(
+            row, train, validation, options.steps, options.precision)
+        if number == 0:
+            markdown_head(list(line))
+        markdown_row(line.values())
+        if options.csv:
+            add_row(options.csv, line)
 
 
 if __name__ == "__main__":

@@ -1,39 +1,34 @@
 #!/usr/bin/env python3
 """Size, agreement and speed of the exports, each in its own runtime, all in one process.
 
-    python benchmarks/exports.py [--weights FILE] [--repeats 9]
+    python benchmarks/exports.py [--weights FILE.keras] [--repeats 9]
 
-Seconds per megapixel are the median over photos of 600 x 400 in one piece, two threads.
+Seconds per megapixel are the median over photos of 600 x 400 in one piece; all use as
+many threads as the machine has cores.
 """
 import argparse
-import sys
+import os
 import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-import numpy as np  # noqa: E402
-import onnxruntime  # noqa: E402
-from ai_edge_litert.interpreter import Interpreter  # noqa: E402
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from common import RELEASED, markdown_head, markdown_row
 
-import lowlight as ll  # noqa: E402
+import lowlight
+from lowlight import cnn
 
-
-def onnx_runner(path):
-    """A function (photo, thumbnail) -> output that runs an .onnx file."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 2
-    session = onnxruntime.InferenceSession(str(path), options)
-    return lambda photo, thumbnail: session.run(
-        None, {"photo": photo, "thumbnail": thumbnail})[0]
+SIZES = (400, 600), (101, 77), (333, 500)
+FILES = {"ONNX float32": "float32.onnx", "LiteRT float32": "float32.tflite",
+         "LiteRT float16": "float16.tflite"}
 
 
 def litert_runner(path):
-    """A function (photo, thumbnail) -> output that runs a .tflite file."""
-    interpreter = Interpreter(str(path), num_threads=2)
-    places = {("photo" if "photo" in one["name"] else "thumbnail"): one["index"]
-              for one in interpreter.get_input_details()}
+    """A function (photo, thumbnail) -> output, batches of one, that runs a .tflite."""
+    interpreter = Interpreter(str(path), num_threads=os.cpu_count())
+    places = {("photo" if "photo" in tensor["name"] else "thumbnail"): tensor["index"]
+              for tensor in interpreter.get_input_details()}
 
     def run(photo, thumbnail):
         interpreter.resize_tensor_input(places["photo"], photo.shape)
@@ -45,36 +40,50 @@ def litert_runner(path):
     return run
 
 
+def runner(path):
+    """A function (photo, thumbnail) -> output, batches of one, of a weights file."""
+    return litert_runner(path) if path.suffix == ".tflite" else lowlight.load(path).run
+
+
+def make_batches():
+    """[photo (1, H, W, 3), thumbnail (1, 64, 64, 3)] of noise for each of SIZES."""
+    rng = np.random.default_rng(0)
+    return [[rng.integers(0, 60, (1, *size, 3)).astype(np.float32) / 255,
+             rng.random((1, 64, 64, 3), np.float32) / 5] for size in SIZES]
+
+
+def median_seconds(run, batch, repeats):
+    """Median seconds of `repeats` runs, after one that plans."""
+    seconds = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        run(*batch)
+        seconds.append(time.perf_counter() - start)
+    return np.median(seconds[1:])
+
+
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--weights", default=ROOT / "weights" / "lowlight.keras", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", default=RELEASED, type=Path)
     parser.add_argument("--repeats", type=int, default=9)
     options = parser.parse_args()
-    model, rng = ll.load_model(options.weights), np.random.default_rng(0)
-    inputs = {size: [rng.integers(0, 60, (1, *size, 3)).astype(np.float32) / 255,
-                     rng.random((1, 64, 64, 3), np.float32) / 5]
-              for size in ((400, 600), (101, 77), (333, 500))}
+    model, batches = cnn.load_model(options.weights), make_batches()
+    markdown_head(["runtime", "file (MB)",
+                   "largest difference (grey levels of 255)", "s / MP"])
     with tempfile.TemporaryDirectory() as folder:
-        files = {"ONNX float32": "a.onnx", "LiteRT float32": "b.tflite", "LiteRT float16": "c.tflite"}
-        runners = {"Keras": lambda *batch: np.asarray(model.predict_on_batch(list(batch)))}
-        sizes = {"Keras": options.weights.stat().st_size}
-        for name, file in files.items():
-            path = Path(folder, file)
-            ll.export_model(model, path, float16="16" in name)
-            runners[name] = (onnx_runner if "ONNX" in name else litert_runner)(path)
-            sizes[name] = path.stat().st_size
-        print("| runtime | file (MB) | largest difference (grey levels of 255) | s / MP |\n"
-              "|---|--:|--:|--:|")
-        for name, run in runners.items():
-            worst = max(np.abs(run(*batch) - runners["Keras"](*batch)).max()
-                        for batch in inputs.values())
-            times = []
-            for _ in range(options.repeats):
-                start = time.perf_counter()
-                run(*inputs[(400, 600)])
-                times.append(time.perf_counter() - start)
-            print(f"| {name} | {sizes[name] / 1e6:.2f} | {255 * worst:.4f} "
-                  f"| {np.median(times) / 0.24:.2f} |")
+        paths = {"Keras": options.weights}
+        for name, file in FILES.items():
+            paths[name] = Path(folder, file)
+            lowlight.export_model(model, paths[name], float16="16" in name)
+        expected = [runner(options.weights)(*batch) for batch in batches]
+        for name, path in paths.items():
+            run = runner(path)
+            worst = max(np.abs(run(*batch) - output).max()
+                        for batch, output in zip(batches, expected))
+            seconds = median_seconds(run, batches[0], options.repeats)
+            pixels = SIZES[0][0] * SIZES[0][1]
+            markdown_row([name, f"{path.stat().st_size / 1e6:.2f}", f"{255 * worst:.4f}",
+                          f"{seconds / pixels * 1e6:.2f}"])
 
 
 if __name__ == "__main__":

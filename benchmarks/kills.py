@@ -3,12 +3,11 @@
 
     python benchmarks/kills.py [--times 10] [--seed 0]
 
-Sections 1 to 5 of CNN.ipynb run in a process of their own, on the sample set and with a
-small network. A run that was killed once and resumed must end with the history and the
-weights of the run that nobody touched, within 1e-4.
+The code of CNN.ipynb up to the cell after the training runs in a process of its own, on
+the sample set and with a small network. A run that was killed once and resumed must end
+with the history and the weights of the run that nobody touched, within 1e-4.
 """
 import argparse
-import csv
 import os
 import signal
 import subprocess
@@ -17,39 +16,40 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-import keras  # noqa: E402
-import nbformat  # noqa: E402
-import numpy as np  # noqa: E402
+import nbformat
+import numpy as np
+from common import ROOT
 
-import lowlight as ll  # noqa: E402
+from lowlight import cnn
 
 SETTINGS = {"DATASET": "sample", "EPOCHS": 12, "STEPS_PER_EPOCH": 5, "CROP": 64,
             "WIDTHS": (8, 16), "PATIENCE_LR": 1, "RESUME": True}
+COLUMNS = ["epoch", "loss", "val_loss", "val_psnr", "learning_rate"]
 
 
-def write_script(path, output):
-    """The code of sections 1 to 5 as a script that writes to `output`."""
-    lines = []
+def training_code(output):
+    """The notebook's code from the start to the cell after `model.fit(`, with SETTINGS."""
+    sources, ends = [], None
     for cell in nbformat.read(ROOT / "CNN.ipynb", 4).cells:
-        if cell.source.startswith("## 6 "):
-            break
-        if cell.cell_type == "code":
-            lines.append(cell.source)
+        if cell.cell_type != "code":
+            continue
+        sources.append(cell.source)
         if "parameters" in cell.metadata.get("tags", ()):
-            settings = SETTINGS | {"OUTPUT": str(output)}
-            lines += [f"{name} = {value!r}" for name, value in settings.items()]
-    path.write_text("\n\n".join(lines))
+            sources += [f"{name} = {value!r}" for name, value in
+                        {**SETTINGS, "OUTPUT": str(output)}.items()]
+        if ends:
+            return "\n\n".join(sources)
+        ends = "model.fit(" in cell.source
+    raise SystemExit("CNN.ipynb: no cell with model.fit( and a code cell after it")
 
 
 def start(folder):
-    """The process that trains in `folder`, leader of its own group."""
+    """The process that trains into `folder`, leader of its own group."""
     folder.mkdir(exist_ok=True)
-    write_script(folder / "run.py", folder / "out")
-    with open(folder / "log.txt", "a") as log:
-        return subprocess.Popen([sys.executable, folder / "run.py"], cwd=folder, stdout=log,
-                                stderr=log, start_new_session=True,
+    (folder / "run.py").write_text(training_code(folder))
+    with open(folder / "log.txt", "a") as log:      # beside the sample set they share
+        return subprocess.Popen([sys.executable, folder / "run.py"], cwd=folder.parent,
+                                stdout=log, stderr=log, start_new_session=True,
                                 env=os.environ | {"MPLBACKEND": "agg"})
 
 
@@ -59,57 +59,69 @@ def finish(process, folder):
         raise SystemExit((folder / "log.txt").read_text()[-3000:])
 
 
+def epochs_done(folder):
+    """The number of epochs in the history of a run."""
+    path = folder / "history.csv"
+    return len(path.read_text().splitlines()) - 1 if path.exists() else 0
+
+
 def result(folder):
-    """(history, weights) that a run left: rows of floats, and arrays."""
-    names = ("epoch", "loss", "val_loss", "val_psnr", "learning_rate")
-    with open(folder / "out/history.csv", newline="") as file:
-        history = [[float(row[name]) for name in names] for row in csv.DictReader(file)]
-    return history, ll.load_model(folder / "out/model.keras").get_weights()
+    """The history and the weights that a run left, a list of arrays."""
+    history = cnn.read_history(folder / "history.csv")
+    return [np.stack([history[name] for name in COLUMNS], axis=1),
+            *cnn.load_model(folder / "model.keras").get_weights()]
 
 
 def difference(one, other):
-    """The largest difference of two results; infinite when they differ in length."""
+    """The largest difference of two results; infinite where the lengths differ."""
     if len(one[0]) != len(other[0]):
         return np.inf
-    return np.max([np.abs(np.subtract(one[0], other[0])).max(),     # keeps a NaN
-                   *(np.abs(a - b).max() for a, b in zip(one[1], other[1]))])
+    return max(np.abs(a - b).max() for a, b in zip(one, other, strict=True))
+
+
+def kill_and_resume(folder, delay):
+    """(epochs done when it was killed after `delay` seconds, its result at the end).
+
+    None if it had ended by then.
+    """
+    process = start(folder)
+    time.sleep(delay)
+    os.killpg(process.pid, signal.SIGKILL)
+    if process.wait() != -signal.SIGKILL:
+        return None
+    epochs = epochs_done(folder)
+    finish(start(folder), folder)
+    return epochs, result(folder)
 
 
 def main():
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    rng, good = np.random.default_rng(options.seed), 0
+    rng, kills, good = np.random.default_rng(options.seed), 0, 0
     with tempfile.TemporaryDirectory() as root:
-        folder = Path(root) / "whole"
-        begun, process = time.perf_counter(), start(folder)
-        while not (folder / "out/history.csv").exists() and process.poll() is None:
+        cnn.write_sample_pairs(Path(root, "dataset/sample"), seed=0)
+        whole = Path(root, "whole")
+        begin, process = time.perf_counter(), start(whole)
+        while not epochs_done(whole) and process.poll() is None:
             time.sleep(0.01)
-        first = time.perf_counter() - begun         # seconds to the end of the first epoch
-        finish(process, folder)
-        total = time.perf_counter() - begun
-        whole = result(folder)
-        kills = 0
+        first = time.perf_counter() - begin
+        finish(process, whole)
+        total, expected = time.perf_counter() - begin, result(whole)
         for number in range(3 * options.times):
-            folder = Path(root) / f"killed{number}"
-            process = start(folder)
-            time.sleep(rng.uniform(0.9 * first, total))
-            os.killpg(process.pid, signal.SIGKILL)
-            if process.wait() != -signal.SIGKILL:
-                continue                            # it had ended by itself
-            log = folder / "out/history.csv"
-            epochs = len(log.read_text().splitlines()) - 1 if log.exists() else 0
-            finish(start(folder), folder)
-            worst = difference(whole, result(folder))
-            kills, good = kills + 1, good + bool(worst < 1e-4)
-            print(f"killed after epoch {epochs} of {len(whole[0])}: "
-                  f"largest difference {worst:.1g}", flush=True)
+            killed = kill_and_resume(Path(root, f"killed{number}"),
+                                     rng.uniform(0.9 * first, total))
+            if killed:
+                worst = difference(expected, killed[1])
+                kills, good = kills + 1, good + bool(worst < 1e-4)
+                print(f"killed after epoch {killed[0]} of {len(expected[0])}: "
+                      f"largest difference {worst:.1g}", flush=True)
             if kills == options.times:
                 break
     print(f"{good} of {kills} ended like the run that nobody touched, "
-          f"on Keras {keras.__version__}")
-    return int(good < kills or not kills)
+          f"on Keras {cnn.keras.__version__}")
+    return int(good < kills or kills < options.times)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Fixtures that several test files share. Nothing here needs a network or a data set."""
+"""What several test files share. Nothing here needs a network or a data set, and nothing
+imports Keras before a test asks for it, so that the tests of the tool stay light."""
+import contextlib
+import json
 import os
 from pathlib import Path
 
@@ -7,17 +10,10 @@ import pytest
 
 os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
 
-import lowlight  # noqa: E402  (starts Keras; after the environment is set)
-import keras  # noqa: E402
-
 ROOT = Path(__file__).resolve().parent.parent
-LOL = Path(os.environ.get("LOL", ROOT / "dataset" / "lol"))     # the real pairs, if there
-
-
-@pytest.fixture(scope="session")
-def sample(tmp_path_factory):
-    """The embedded sample set, written once: list[Pair]."""
-    return lowlight.write_sample_pairs(tmp_path_factory.mktemp("sample"), seed=0)
+NOTEBOOK = ROOT / "CNN.ipynb"
+PLACES = (os.environ.get("LOL"), ROOT / "dataset/lol", ROOT.parent / "shared/lol")
+LOL = next((Path(place) for place in PLACES if place and Path(place).is_dir()), None)
 
 
 @pytest.fixture
@@ -25,29 +21,95 @@ def rng():
     return np.random.default_rng(0)
 
 
-@pytest.fixture
-def write_pair(tmp_path, rng):
-    """write_pair("low/a.png", "high/a.png", size=(H, W)): two random photos on disk."""
-    def write(low, normal, size=(20, 30), root=tmp_path):
-        for name in (low, normal):
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lowlight.save_photo(path, rng.integers(0, 255, (*size, 3)).astype(np.uint8))
-        return root
-    return write
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory):
+    """The embedded sample set, written once: list[Pair]."""
+    from lowlight import cnn
+    return cnn.write_sample_pairs(tmp_path_factory.mktemp("sample"), seed=0)
+
+
+@pytest.fixture(scope="session")
+def small_pairs(tmp_path_factory):
+    """Six pairs of real photos, cut small, some upright: list[Pair]."""
+    from lowlight import cnn
+    root, rng = tmp_path_factory.mktemp("small"), np.random.default_rng(0)
+    for number, path in enumerate(cnn.sample_photos()[:6]):
+        photo = cnn.load_photo(path)[100:172, 100:196]
+        normal = photo.transpose(1, 0, 2) if number % 2 else photo
+        write_photo(root / f"high/{number}.png", normal)
+        write_photo(root / f"low/{number}.png",
+                    cnn.darken(normal, rng, stops=3, shot=1e-4))
+    return cnn.find_pairs(root)
 
 
 @pytest.fixture
 def random_model():
-    """A small model whose every weight is random, so that no branch is silent."""
-    def build(widths=(8, 8, 16), blocks=1, seed=0):
-        keras.utils.set_random_seed(seed)
-        model = lowlight.build_model(widths, blocks)
-        rng = np.random.default_rng(seed)
+    """random_model(widths, blocks, spread): every weight is random, no branch silent."""
+    import keras
+    from lowlight import cnn
+
+    def build(widths=(8, 8), blocks=1, spread=1.0):
+        keras.utils.set_random_seed(0)
+        model, rng = cnn.build_model(widths, blocks), np.random.default_rng(0)
         for variable in model.trainable_variables:
-            spread = 0.15 / np.sqrt(np.prod(variable.shape[:-1]))
-            variable.assign(variable + rng.normal(0, spread, variable.shape))
-        last = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)][-1]
-        last.bias.assign(last.bias + 0.5)               # a grey photo rather than a black one
+            scale = spread / np.sqrt(np.prod(variable.shape[:-1]))
+            variable.assign(variable + rng.normal(0, scale, variable.shape))
         return model
     return build
+
+
+def write_photo(path, photo):
+    """Write a uint8 photo (H, W, 3), and the folders that it needs."""
+    from PIL import Image
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(photo).save(path)
+    return path
+
+
+def code_cells():
+    """[(tags, source), ...] of the code cells of the notebook."""
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    return [(cell["metadata"].get("tags", []), "".join(cell["source"]))
+            for cell in cells if cell["cell_type"] == "code"]
+
+
+def small_run(folder, pairs, hook=None, scope=lambda: contextlib.nullcontext(),
+              **parameters):
+    """Run the notebook's own training cells on a tiny network; returns all its names.
+
+    `hook(model, epoch, batch)` is called as each epoch begins (batch None, before the
+    state is saved) and after each batch; such a run draws no curves. `parameters`: as in
+    the Parameters cell. A scope other than contextlib.nullcontext switches XLA off.
+    """
+    import keras
+    from lowlight import cnn
+
+    class Hooked(cnn.LiveCurves):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.epoch = epoch
+            hook(self.model, epoch, None)
+
+        def on_train_batch_end(self, batch, logs=None):
+            hook(self.model, self.epoch, batch)
+
+        def on_epoch_end(self, epoch, logs=None):
+            pass
+
+    cells, names = code_cells(), dict(vars(cnn))
+    if hook:
+        names["LiveCurves"] = Hooked
+    exec(next(source for tags, source in cells if "parameters" in tags), names)
+    names |= {"CROP": 32, "BATCH_SIZE": 2, "STEPS_PER_EPOCH": 3, "EPOCHS": 4,
+              "WIDTHS": (8, 8), **parameters, "OUTPUT": Path(folder), "embedded": False,
+              "train": pairs[:4], "validation": pairs[4:], "clean": ([], [], []),
+              "scope": scope}
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(names["SEED"])
+    with scope():
+        names["model"] = cnn.build_model(names["WIDTHS"])
+    sources = [source for _, source in cells]
+    first = next(n for n, source in enumerate(sources) if "model.compile(" in source)
+    for source in sources[first:]:
+        if source.startswith("#| export"):
+            return names
+        exec(source, names)

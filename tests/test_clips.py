@@ -1,218 +1,387 @@
-"""Clips: same container, rate and sound; calm exposure; breaks and bad files named."""
+"""Clips: same container, times and sound; calm exposure; breaks and bad files named."""
+import sys
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-import enhance
-import lowlight as ll
+from lowlight.clips import (ClipCopy, ClipEnhancer, enhance_clip, first_frame,
+                            import_av, open_clip, upright)
+from lowlight.network import Network
+from lowlight.photo import enhance, mean_luma
 
-CODERS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx265", ".webm": "libvpx-vp9"}
+CODERS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx265",
+          ".webm": "libvpx-vp9"}
+SOUND_CODERS = {".mp4": "aac", ".mov": "aac", ".mkv": "aac", ".webm": "libopus"}
 
 
-def write_clip(path, frames=12, size=(48, 64), rate=24, sound=True, turned=0, title="",
-               **colour):
-    """A dark clip of a bright square that moves over a slope, with a tone."""
-    quiet = {"x265-params": "log-level=none"} if path.suffix == ".mkv" else {}
-    with av.open(str(path), "w", options={"movflags": "+faststart"}) as file:
-        video = file.add_stream(CODERS[path.suffix], rate=rate, options=quiet)
+def brighten(photo, thumbnail):
+    """Stands in for the network: takes float32 only, and looks at the thumbnail."""
+    assert photo.dtype == thumbnail.dtype == np.float32
+    assert photo.ndim == 4 and thumbnail.shape == (1, 64, 64, 3)
+    return photo ** 0.5 * (0.5 + thumbnail.mean())
+
+
+NETWORK = Network(brighten, multiple=16, radius=8)
+
+
+def picture(number=0, size=(48, 64)):
+    """A dark brown slope with a bright square that moves: uint8 (H, W, 3)."""
+    photo = np.full((*size, 3), np.linspace(8, 40, size[1])[:, None])
+    photo[10:20, 2 * number:2 * number + 10] = 90
+    return (photo * (1, 0.7, 0.4)).astype(np.uint8)
+
+
+def tone(length=48000, rate=48000):
+    """Yield audio frames of 960 samples."""
+    for start in range(0, length - 959, 960):
+        wave = np.sin(np.arange(start, start + 960) / 20, dtype=np.float32)[None]
+        frame = av.AudioFrame.from_ndarray(wave, "fltp", "mono")
+        frame.rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+        yield frame
+
+
+def encode(file, stream, frames):
+    """Write frames, and what the coder holds back, into a stream of an open file."""
+    for frame in [*frames, None]:
+        file.mux(stream.encode(frame))
+
+
+def write_clip(path, times=range(12), size=(48, 64), rate=24, sound=False,
+               coder=None, pixels="yuv420p", sound_first=False, chapters=(), title="",
+               turned=None, **colour):
+    """A clip with a picture at each of `times`, in units of 1 / rate."""
+    coder = coder or CODERS[path.suffix]
+    quiet = {"x265-params": "log-level=none"} if coder == "libx265" else {}
+    fast = {"movflags": "+faststart"} if path.suffix in (".mp4", ".mov") else {}
+    with av.open(f"file:{path}", "w", options=fast) as file:
+        video = file.add_stream(coder, rate=rate, options=quiet)
         file.metadata["title"] = title
-        video.height, video.width = size
-        video.pix_fmt = "yuv420p"
+        video.height, video.width, video.pix_fmt = *size, pixels
+        video.codec_context.flags |= 256                    # knows how long frames last
         for name, value in colour.items():
             setattr(video.codec_context, name, value)
         if turned:
-            video.set_display_rotation(turned)
-        tone = file.add_stream("libopus" if path.suffix == ".webm" else "aac",
-                               rate=48000) if sound else None
-        for number in range(frames):
-            photo = np.full((*size, 3), np.linspace(8, 40, size[1])[:, None]).astype(np.uint8)
-            photo[10:20, 2 * number:2 * number + 10] = 90
-            frame = av.VideoFrame.from_ndarray(photo, "rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, rate)
-            file.mux(video.encode(frame))
-        file.mux(video.encode(None))
-        if tone:
-            for start in range(0, 48000 * frames // rate - 960, 960):
-                wave = np.sin(np.arange(start, start + 960) / 20, dtype=np.float32)[None]
-                frame = av.AudioFrame.from_ndarray(wave, "fltp", "mono")
-                frame.rate, frame.pts, frame.time_base = 48000, start, Fraction(1, 48000)
-                file.mux(tone.encode(frame))
-            file.mux(tone.encode(None))
+            video.set_display_rotation(*turned)
+        if chapters:
+            file.set_chapters(list(chapters))
+        if sound:
+            track = file.add_stream(SOUND_CODERS[path.suffix], rate=48000)
+        if sound_first:
+            encode(file, track, tone())
+        frames = [av.VideoFrame.from_ndarray(picture(number, size), "rgb24")
+                  for number in range(len(times))]
+        for frame, time, end in zip(frames, times, [*times[1:], times[-1] + 1]):
+            frame.pts, frame.duration = time, end - time
+            frame.time_base = Fraction(1, rate)
+        encode(file, video, frames)
+        if sound and not sound_first:
+            encode(file, track, tone(48000 * len(times) // rate))
     return path
 
 
-def look(path):
-    """(frames as uint8 RGB, their times, frame rate, sound packets as bytes) of a clip."""
-    with av.open(str(path)) as file:
+def read_clip(path):
+    """(frames as uint8 RGB, their times, frame rate, sound packets as bytes)."""
+    with open_clip(path) as file:
         rate = file.streams.video[0].average_rate
-        frames = [(ll.upright(frame), frame.time) for frame in file.decode(video=0)]
-    with av.open(str(path)) as file:
-        sound = [bytes(packet) for packet in file.demux(audio=0)] if file.streams.audio else []
+        frames = [(upright(frame), frame.time) for frame in file.decode(video=0)]
+    with open_clip(path) as file:
+        tracks = file.streams.audio
+        sound = [bytes(packet) for packet in file.demux(tracks)] if tracks else []
     return *zip(*frames), rate, sound
 
 
 @pytest.mark.parametrize("suffix", CODERS)
-def test_container_rate_times_and_sound_stay(tmp_path, random_model, suffix):
-    source = write_clip(tmp_path / f"dark{suffix}")
-    target = tmp_path / "out" / f"bright{suffix}"
-    model = random_model()
-    assert ll.enhance_clip(model, source, target).megapixels == pytest.approx(0.036864)
-    before, after = look(source), look(target)
+def test_container_times_sound_and_chapters_stay(tmp_path, suffix):
+    chapter = {"id": 1, "start": 0, "end": 250, "time_base": Fraction(1, 1000),
+               "metadata": {"title": "Night"}}
+    source = write_clip(tmp_path / f"dark{suffix}", sound=True, chapters=[chapter],
+                        title="Harbour")
+    target, seen = tmp_path / "out" / f"bright{suffix}", []
+    result = enhance_clip(NETWORK, source, str(target), on_frame=seen.append)
+    assert result.megapixels == pytest.approx(0.036864) == sum(seen) and not result.note
+    before, after = read_clip(source), read_clip(target)
     assert len(after[0]) == 12 and after[1] == pytest.approx(before[1], abs=0.002)
     assert after[2] == before[2] and after[3] == before[3] and len(after[3]) > 10
-    steady = ll.SteadyEnhancer(model, 24)
-    wanted = [steady(frame) for frame in before[0]]
-    for a, b in zip(wanted, after[0]):          # coded, so alike rather than equal
-        assert np.abs(a.mean((0, 1)) - b.mean((0, 1))).max() < 6
+    enhancer = ClipEnhancer(NETWORK, 24)
+    for photo, written in zip(map(enhancer, before[0]), after[0]):  # not equal: coded
+        assert np.abs(photo.mean((0, 1)) - written.mean((0, 1))).max() < 6
     with av.open(str(target)) as file, av.open(str(source)) as first:
         assert file.format.name == first.format.name
+        assert file.metadata["title"] == "Harbour"
+        assert file.chapters()[0]["metadata"]["title"] == "Night"
 
 
-def test_colours_survive_a_round_trip(tmp_path):
-    """A clip copied with nothing done to it keeps its colours, tagged or not, at any size."""
-    for number, (size, space) in enumerate((((48, 64), 2), ((720, 64), 2), ((48, 64), 1))):
-        source = write_clip(tmp_path / f"{number}.mp4", 3, size, sound=False, colorspace=space)
-        with av.open(str(source)) as inside, av.open(str(tmp_path / "copy.mp4"), "w") as copy:
-            ll.run_copy(ll.ClipCopy(inside, copy, ll.first_frame(source)), lambda frame: frame)
-        before, after = look(source)[0][1], look(tmp_path / "copy.mp4")[0][1]
-        assert np.abs(before.mean((0, 1)) - after.mean((0, 1))).max() < 0.5
+@pytest.mark.parametrize("size, pixels, space, full", [
+    ((48, 64), "yuv420p", 2, 1), ((720, 64), "yuv420p", 2, 1),
+    ((48, 64), "yuv420p", 1, 1), ((48, 64), "yuvj420p", 2, 2),
+    ((48, 64), "yuv420p10le", 9, 1)])
+def test_colours_survive_a_round_trip(tmp_path, size, pixels, space, full):
+    """Of clips tagged or not, small or large, with full range or 10 bits."""
+    source = write_clip(tmp_path / "dark.mp4", range(3), size, pixels=pixels,
+                        colorspace=space, color_range=full)
+    target = tmp_path / "copy.mp4"
+    with open_clip(source) as clip, av.open(str(target), "w") as result:
+        ClipCopy(clip, result, first_frame(source)).run(lambda photo: photo)
+    before, after = read_clip(source)[0][1], read_clip(target)[0][1]
+    assert np.abs(before.mean((0, 1)) - after.mean((0, 1))).max() < 0.5
+    usual = 1 if size[0] == 720 else 6
+    written = first_frame(target)
+    assert written.color_range == 1
+    assert written.colorspace == (usual if space == 2 else space)
 
 
-def test_a_plain_colour_is_read_as_it_is():
-    picture = av.VideoFrame(64, 64, "yuv420p")
-    for plane, value in zip(picture.planes, (100, 90, 180)):
+@pytest.mark.parametrize("height, space, colour", [
+    (64, 2, (181, 70, 21)), (720, 2, (191, 78, 18)), (64, 1, (191, 78, 18))])
+def test_a_plain_colour_is_read_as_it_is(height, space, colour):
+    frame = av.VideoFrame(64, height, "yuv420p")
+    frame.colorspace = space
+    for plane, value in zip(frame.planes, (100, 90, 180)):
         plane.update(np.full(plane.buffer_size, value, np.uint8).tobytes())
-    assert np.abs(ll.upright(picture)[30, 30] - [181.0, 70.0, 21.0]).max() <= 1
+    assert upright(frame)[30, 30] == pytest.approx(colour, abs=1)
 
 
-def test_a_turned_clip_comes_out_upright(tmp_path, random_model):
-    source = write_clip(tmp_path / "turned.mp4", 3, turned=90)
-    ll.enhance_clip(random_model(), source, tmp_path / "out.mp4")
-    assert look(tmp_path / "out.mp4")[0][0].shape == (64, 48, 3)
-    with av.open(str(tmp_path / "out.mp4")) as file:
-        assert next(file.decode(video=0)).rotation == 0
+@pytest.mark.parametrize("turned, turn", [
+    ((90,), np.rot90), ((180,), lambda photo: photo[::-1, ::-1]),
+    ((0, True), np.fliplr)])
+def test_a_turned_or_mirrored_clip_comes_out_upright(tmp_path, turned, turn):
+    source = write_clip(tmp_path / "turned.mp4", range(3), turned=turned)
+    enhance_clip(NETWORK, source, tmp_path / "out.mp4")
+    photo, expected = read_clip(tmp_path / "out.mp4")[0][0], turn(picture())
+    assert photo.shape == expected.shape
+    assert np.corrcoef(photo.ravel(), expected.ravel())[0, 1] > 0.9
+    assert first_frame(tmp_path / "out.mp4").rotation == 0
 
 
-@pytest.mark.parametrize("coder, pixels", [("libx264", "yuv444p"), ("libsvtav1", "yuv420p")])
-def test_odd_sizes_and_a_clip_without_sound(tmp_path, random_model, coder, pixels):
-    frames = [np.full((65, 67, 3), 20 + number, np.uint8) for number in range(4)]
-    with av.open(str(tmp_path / "odd.mkv"), "w") as file:
-        video = file.add_stream(coder, rate=10)
-        video.height, video.width, video.pix_fmt = 65, 67, pixels
-        for photo in frames:
-            file.mux(video.encode(av.VideoFrame.from_ndarray(photo, "rgb24")))
-        file.mux(video.encode(None))
-    ll.enhance_clip(random_model(), tmp_path / "odd.mkv", tmp_path / "out.mkv")
-    result = look(tmp_path / "out.mkv")
-    assert result[0][0].shape == (65, 67, 3) and len(result[0]) == 4 and result[3] == []
+@pytest.mark.parametrize("size, name, coder, pixels", [
+    ((65, 67), "odd.mkv", "libx264", "yuv444p"),
+    ((65, 67), "odd.mkv", "libsvtav1", "yuv420p"),
+    ((2, 2), "small.mp4", "libx264", "yuv420p"),
+    ((2, 2), "small.webm", "libvpx", "yuv420p"),
+    ((48, 64), "deep.mkv", "libx265", "yuv420p10le")])
+@pytest.mark.parametrize("count", [1, 4])
+def test_odd_sizes_10_bits_and_single_frames(tmp_path, size, name, coder, pixels,
+                                             count):
+    source = write_clip(tmp_path / name, range(count), size, coder=coder, pixels=pixels)
+    enhance_clip(NETWORK, source, tmp_path / f"out-{name}")
+    frames, _, _, sound = read_clip(tmp_path / f"out-{name}")
+    assert frames[0].shape == (*size, 3) and len(frames) == count and sound == []
 
 
 @pytest.mark.parametrize("suffix", CODERS)
-def test_a_truncated_clip_is_enhanced_up_to_the_break(tmp_path, random_model, suffix):
-    whole = write_clip(tmp_path / f"whole{suffix}", 96)
+def test_uneven_times_sound_first_and_odd_names(tmp_path, monkeypatch, suffix):
+    monkeypatch.chdir(tmp_path)         # a whole path never looks like a protocol
+    source = write_clip(Path(f"a:b %d [x]{suffix}"), [0, 1, 2, 10, 11, 30, 90],
+                        sound=True, sound_first=True)
+    target = Path(f"http:%03d{suffix}")
+    target.write_text("an older result")
+    enhance_clip(NETWORK, source, target)
+    before, after = read_clip(source), read_clip(target)
+    assert len(after[0]) == 7 and after[1] == pytest.approx(before[1], abs=0.002)
+    assert after[3] == before[3]
+
+
+@pytest.mark.parametrize("suffix", CODERS)
+def test_a_truncated_clip_is_enhanced_up_to_the_break(tmp_path, suffix):
+    whole = write_clip(tmp_path / f"whole{suffix}", range(96), sound=True)
     cut = tmp_path / f"cut{suffix}"
     cut.write_bytes(whole.read_bytes()[:whole.stat().st_size * 6 // 10])
     target = tmp_path / f"out{suffix}"
     with pytest.raises(ValueError, match=f"cut{suffix}: breaks off after .* missing"):
-        ll.enhance_clip(random_model(), cut, target)
-    assert 10 < len(look(target)[0]) < 90
+        enhance_clip(NETWORK, cut, target)
+    assert 10 < len(read_clip(target)[0]) < 90
 
 
-def test_bad_clips_through_the_command_line(tmp_path, random_model, capsys):
-    folder = tmp_path / "in"
-    folder.mkdir()
-    (folder / "empty.mp4").write_bytes(b"")
-    (folder / "text.mkv").write_text("no clip")
-    write_clip(folder / "hdr.mov", 2, color_trc=16)
-    with av.open(str(folder / "sound.mp4"), "w") as file:
-        tone = file.add_stream("aac", rate=48000)
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
-        frame.rate = 48000
-        file.mux(tone.encode(frame) + tone.encode(None))
-    write_clip(folder / "good.mp4", 3)
-    random_model().save(tmp_path / "weights.keras")
-    status = enhance.main([str(folder), "--out", str(tmp_path / "out"), "--weights",
-                           str(tmp_path / "weights.keras"), "--brightness", "0.4"])
-    printed, errors = capsys.readouterr()
-    assert status == 1 and printed.startswith("1 files") and "4 failed" in printed
-    assert "sound.mp4: no pictures" in errors
-    assert "empty.mp4: not a readable clip" in errors and "text.mkv: not a" in errors
-    assert "hdr.mov: an HDR clip" in errors
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.mp4"]
-    assert ll.mean_luma(look(tmp_path / "out/good.mp4")[0][1]) == pytest.approx(0.4, abs=0.03)
+def test_what_cannot_be_enhanced_is_named_and_leaves_nothing(tmp_path):
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "text.mkv").write_text("no clip")
+    write_clip(tmp_path / "hdr.mov", range(2), color_trc=16)
+    with av.open(str(tmp_path / "sound.mp4"), "w") as file:
+        encode(file, file.add_stream("aac", rate=48000), tone())
+    unreadable = "not a readable clip"
+    for name, message in (("empty.mp4", unreadable), ("text.mkv", unreadable),
+                          ("missing.mp4", unreadable), ("sound.mp4", "no pictures"),
+                          ("hdr.mov", "an HDR clip")):
+        with pytest.raises(ValueError, match=f"{name}: {message}"):
+            enhance_clip(NETWORK, tmp_path / name, tmp_path / "out" / name)
+    good = write_clip(tmp_path / "good.mp4", range(2))
+    with pytest.raises(ValueError, match="brightness 3"):
+        enhance_clip(NETWORK, good, tmp_path / "out" / "good.mp4", brightness=3)
+    with pytest.raises(ValueError, match="good.gif: clips are written as"):
+        enhance_clip(NETWORK, good, tmp_path / "out" / "good.gif")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_title_that_is_not_utf_8_is_no_obstacle(tmp_path, random_model):
-    source = write_clip(tmp_path / "dark.mp4", 3, title="Caf?")
+def test_an_interrupted_clip_leaves_nothing_half_written(tmp_path):
+    source = write_clip(tmp_path / "dark.mp4", sound=True)
+    (tmp_path / "out.mp4").write_text("an older result")
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        enhance_clip(NETWORK, source, tmp_path / "out.mp4", on_frame=interrupt)
+    assert (tmp_path / "out.mp4").read_text() == "an older result"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_without_pyav_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(ValueError, match=r"pip install 'lowlight\[clips\]'"):
+        import_av.__wrapped__()
+
+
+def test_a_title_that_is_not_utf_8_is_no_obstacle(tmp_path):
+    source = write_clip(tmp_path / "dark.mp4", range(3), title="Caf?")
     data = source.read_bytes()
     assert data.count(b"Caf?") == 1
     source.write_bytes(data.replace(b"Caf?", "Café".encode("latin-1")))
-    ll.enhance_clip(random_model(), source, tmp_path / "bright.mp4")
-    assert len(look(tmp_path / "bright.mp4")[0]) == 3
+    enhance_clip(NETWORK, source, tmp_path / "bright.mp4")
+    assert len(read_clip(tmp_path / "bright.mp4")[0]) == 3
 
 
-def test_exposure_is_calm_and_starts_anew_at_a_cut(random_model, rng):
-    model = random_model()
-    calm, wild = ll.SteadyEnhancer(model, 25), ll.SteadyEnhancer(model, 25, seconds=0)
+def test_exposure_is_calm_and_starts_anew_at_a_cut():
+    rng = np.random.default_rng(0)
+    calm, wild = ClipEnhancer(NETWORK, 25), ClipEnhancer(NETWORK, 25, seconds=0)
     scene = rng.integers(0, 40, (48, 64, 3)).astype(np.uint8)
     lamp = scene.copy()
     lamp[10:20, 10:20] = 120                    # changes the picture, is no cut
     other = rng.integers(60, 200, (48, 64, 3)).astype(np.uint8)
     for enhancer in (calm, wild):
-        assert np.array_equal(enhancer(scene), ll.enhance(model, scene))
-    assert np.array_equal(wild(lamp), ll.enhance(model, lamp))
-    before, after = (ll.mean_luma(ll.enhance(model, frame)) / ll.mean_luma(frame)
+        assert np.array_equal(enhancer(scene), enhance(NETWORK, scene))
+    assert np.array_equal(wild(lamp), enhance(NETWORK, lamp))
+    before, after = (mean_luma(enhance(NETWORK, frame)) / mean_luma(frame)
                      for frame in (scene, lamp))
-    gain = ll.mean_luma(calm(lamp)) / ll.mean_luma(lamp)
-    assert abs(gain - before) < 0.2 * abs(after - before)      # it follows over a second
-    assert np.array_equal(calm(other), ll.enhance(model, other))
+    gain = mean_luma(calm(lamp)) / mean_luma(lamp)
+    assert abs(gain - before) < 0.2 * abs(after - before)   # it follows over a second
+    assert np.array_equal(calm(other), enhance(NETWORK, other))
 
 
-def test_what_a_container_refuses_is_left_out_and_said(tmp_path, random_model):
-    source = write_clip(tmp_path / "dark.mov", 4, sound=False)
-    with av.open(str(source)) as inside, av.open(str(tmp_path / "sound.mov"), "w") as file:
-        picture = file.add_stream_from_template(inside.streams.video[0])
-        sound = file.add_stream("pcm_mulaw", rate=8000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1600), np.int16), "s16", "mono")
-        frame.rate, frame.pts, frame.time_base = 8000, 0, Fraction(1, 8000)
-        packets = [packet for packet in inside.demux() if packet.dts is not None]
-        for packet in packets:
-            packet.stream = picture
-            file.mux(packet)
-        file.mux(sound.encode(frame))
-        file.mux(sound.encode(None))
-    (tmp_path / "sound.mov").rename(tmp_path / "camera.mp4")
-    done = ll.enhance_clip(random_model(), tmp_path / "camera.mp4", tmp_path / "out.mp4")
-    assert "camera.mp4: its audio track cannot be kept" in done.note
-    assert len(look(tmp_path / "out.mp4")[0]) == 4
+def test_strength_mixes_and_brightness_holds():
+    frames = [picture(number) for number in range(6)]
+    none, half, whole = (list(map(ClipEnhancer(NETWORK, 25, strength=strength), frames))
+                         for strength in (0, 0.5, 1))
+    assert np.array_equal(none, frames)
+    for photo, frame, bright in zip(half, frames, whole):
+        middle = (mean_luma(frame) + mean_luma(bright)) / 2
+        assert mean_luma(photo) == pytest.approx(middle, abs=0.02)
+    for strength in (0, 1):
+        enhancer = ClipEnhancer(NETWORK, 25, brightness=0.4, strength=strength)
+        for frame in frames:
+            assert mean_luma(enhancer(frame)) == pytest.approx(0.4, abs=0.02)
+        brighter = frames[-1] + np.uint8(3)
+        assert mean_luma(enhancer(brighter)) > 0.42     # a lamp may be seen to come on
 
 
-def test_a_last_frame_that_stays_long_is_no_break(tmp_path, random_model):
-    short = write_clip(tmp_path / "short.mp4", 4, rate=10, sound=False, max_b_frames=0)
-    with av.open(str(short)) as inside, av.open(str(tmp_path / "screen.mp4"), "w") as file:
+def remux(source, target, change=lambda packets: None, add=lambda file: []):
+    """Copy the pictures of an .mp4 or .mov, after `change` of their packets.
+
+    `add` adds tracks to the open file, and returns their packets.
+    """
+    with open_clip(source) as inside, av.open(str(target), "w") as file:
         stream = file.add_stream_from_template(inside.streams.video[0])
-        packets = [packet for packet in inside.demux() if packet.dts is not None]
-        last = max(packets, key=lambda packet: packet.pts)
-        last.duration *= 30
+        more = add(file)
+        packets = [packet for packet in inside.demux(video=0) if packet.size]
+        change(packets)
         for packet in packets:
             packet.stream = stream
-            file.mux(packet)
-    ll.enhance_clip(random_model(), tmp_path / "screen.mp4", tmp_path / "out.mp4")
+        file.mux(packets + more)
+    return target
+
+
+def test_what_a_container_refuses_is_left_out_and_said(tmp_path):
+    def add_telephone(file):
+        sound = file.add_stream("pcm_mulaw", rate=8000, layout="mono")
+        return sum(map(sound.encode, tone(8000, 8000)), [])
+    source = write_clip(tmp_path / "dark.mov", range(4))
+    camera = tmp_path / "camera.mp4"
+    remux(source, tmp_path / "sound.mov", add=add_telephone).rename(camera)
+    result = enhance_clip(NETWORK, camera, tmp_path / "out.mp4")
+    assert result.note == f"{camera}: its audio track cannot be kept"
+    assert len(read_clip(tmp_path / "out.mp4")[0]) == 4
+
+
+def test_a_cover_picture_is_left_out_and_said(tmp_path):
+    def add_cover(file):
+        cover = file.add_stream("mjpeg", rate=1)
+        cover.height, cover.width, cover.pix_fmt = 480, 640, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        return cover.encode(av.VideoFrame.from_ndarray(picture(0, (480, 640)), "rgb24"))
+    source = write_clip(tmp_path / "dark.mp4", range(4))
+    covered = remux(source, tmp_path / "covered.mp4", add=add_cover)
+    result = enhance_clip(NETWORK, covered, tmp_path / "out.mp4")
+    assert result.note == f"{covered}: its second video track cannot be kept"
+    assert read_clip(tmp_path / "out.mp4")[0][3].shape == (48, 64, 3)
+
+
+def test_subtitles_stay_and_keep_their_language(tmp_path):
+    def add_subtitles(file):
+        track = file.add_mux_stream("subrip")
+        track.metadata["language"] = "fre"
+        packet = av.Packet(b"Bonsoir")
+        packet.stream, packet.pts, packet.dts, packet.duration = track, 40, 40, 80
+        packet.time_base = Fraction(1, 1000)
+        return [packet]
+    source = write_clip(tmp_path / "dark.mp4", range(4))
+    enhance_clip(NETWORK, remux(source, tmp_path / "dark.mkv", add=add_subtitles),
+                 tmp_path / "out.mkv")
+    with av.open(str(tmp_path / "out.mkv")) as file:
+        subtitles = file.streams.subtitles[0]
+        packet = next(file.demux(subtitles))
+        assert (subtitles.language, bytes(packet), packet.pts, packet.duration) == (
+            "fre", b"Bonsoir", 40, 80)
+
+
+def test_pictures_whose_time_or_size_is_wrong(tmp_path):
+    """One no later than the last is left out, one of another size is scaled."""
+    def repeat_time(packets):
+        packets[3].pts = packets[4].pts
+    small, large = (write_clip(tmp_path / f"{side}.mp4", range(8), (side, side),
+                               max_b_frames=0) for side in (48, 96))
+    source = remux(small, tmp_path / "time.mp4", change=repeat_time)
+    result = enhance_clip(NETWORK, source, tmp_path / "out.mp4")
+    assert "time.mp4: 1 damaged packets passed over" in result.note
+    assert len(read_clip(tmp_path / "out.mp4")[0]) == 7
+    with open_clip(small) as source, av.open(str(tmp_path / "size.mp4"), "w") as file:
+        copy = ClipCopy(source, file, first_frame(small))
+        copy.run(lambda photo: np.concatenate([photo, photo]))
+    assert read_clip(tmp_path / "size.mp4")[0][0].shape == (48, 48, 3)
+
+
+def test_a_last_frame_that_stays_long_is_no_break(tmp_path):
+    def lengthen(packets):
+        max(packets, key=lambda packet: packet.pts).duration *= 30
+    short = write_clip(tmp_path / "short.mp4", range(4), rate=10, max_b_frames=0)
+    screen = remux(short, tmp_path / "screen.mp4", change=lengthen)
+    enhance_clip(NETWORK, screen, tmp_path / "out.mp4")
     with av.open(str(tmp_path / "out.mp4")) as file:
         assert file.duration / 1e6 == pytest.approx(3.3, abs=0.1)
 
 
-def test_one_damaged_packet_costs_no_more_than_itself(tmp_path, random_model):
-    source = write_clip(tmp_path / "whole.mp4", 24)
+def test_sound_whose_time_runs_back_costs_one_packet(tmp_path):
+    source = write_clip(tmp_path / "dark.mkv", range(24), sound=True)
+    with av.open(str(source)) as file:
+        place = list(file.demux(audio=0))[8].pos
+    content = bytearray(source.read_bytes())
+    assert content[place] == 0x82                   # track 2; 2 bytes of time follow
+    content[place + 1:place + 3] = bytes(2)
+    (tmp_path / "back.mkv").write_bytes(content)
+    result = enhance_clip(NETWORK, tmp_path / "back.mkv", tmp_path / "out.mkv")
+    assert "back.mkv: 1 damaged packets passed over" in result.note
+    sound = read_clip(source)[3]
+    assert read_clip(tmp_path / "out.mkv")[3] == sound[:8] + sound[9:]
+
+
+def test_one_damaged_packet_costs_no_more_than_itself(tmp_path):
+    source = write_clip(tmp_path / "whole.mp4", range(24), sound=True)
     with av.open(str(source)) as file:
         packet = [packet for packet in file.demux(video=0) if packet.pos][12]
         place, size = packet.pos, packet.size
     content = bytearray(source.read_bytes())
     content[place:place + size] = bytes(size)
     (tmp_path / "hurt.mp4").write_bytes(content)
-    done = ll.enhance_clip(random_model(), tmp_path / "hurt.mp4", tmp_path / "out.mp4")
-    assert "hurt.mp4: 1 damaged packets passed over" in done.note
-    assert len(look(tmp_path / "out.mp4")[0]) >= 20
-    assert look(tmp_path / "out.mp4")[3] == look(source)[3]
+    result = enhance_clip(NETWORK, tmp_path / "hurt.mp4", tmp_path / "out.mp4")
+    assert "hurt.mp4: 1 damaged packets passed over" in result.note
+    assert len(read_clip(tmp_path / "out.mp4")[0]) >= 20
+    assert read_clip(tmp_path / "out.mp4")[3] == read_clip(source)[3]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from skimage import metrics
 
-import lowlight as ll
+from conftest import write_photo
+from lowlight import cnn
 
 
 def noisy_pair(rng, shape=(40, 50, 3)):
@@ -13,31 +14,26 @@ def noisy_pair(rng, shape=(40, 50, 3)):
     return reference, image
 
 
+def floats(*photos):
+    """uint8 photos as float32 batches of one in [0, 1]."""
+    return [photo[None] / np.float32(255) for photo in photos]
+
+
 def test_psnr_by_hand():
     reference = np.full((16, 16, 3), 100, np.uint8)
-    assert ll.psnr(reference, reference) == float("inf")
+    assert cnn.psnr(reference, reference) == float("inf")
     # an error of 51 everywhere is a fifth of the range: 20 log10(5)
-    assert ll.psnr(reference, reference + np.uint8(51)) == pytest.approx(20 * np.log10(5))
+    assert cnn.psnr(reference, reference + np.uint8(51)) == pytest.approx(20 * np.log10(5))
     half = reference.copy()
     half[:8] += 51                  # half the pixels: half the error, 3.01 dB better
-    assert ll.psnr(reference, half) == pytest.approx(20 * np.log10(5) + 10 * np.log10(2))
-
-
-def test_constant_error_of_a_tenth_is_20_db():
-    reference = np.full((12, 12, 3), 0.3)
-    error = keras.ops.convert_to_numpy(ll.psnr_loss(reference[None], reference[None] + 0.1))
-    assert error == pytest.approx(-20 / 100, abs=1e-5)
-    lighter = np.full((10, 10, 3), 100, np.uint8)
-    other = lighter.copy()
-    other[::2], other[1::2] = 125, 126                              # 25.5 on average
-    assert ll.psnr(lighter, other) == pytest.approx(20, abs=0.01)
+    assert cnn.psnr(reference, half) == pytest.approx(20 * np.log10(5) + 10 * np.log10(2))
 
 
 def test_psnr_and_ssim_equal_scikit_image(rng):
     reference, image = noisy_pair(rng)
     error = np.mean((reference.astype(float) - image) ** 2)
-    assert ll.psnr(reference, image) == pytest.approx(10 * np.log10(255 ** 2 / error))
-    assert ll.ssim(reference, image) == pytest.approx(np.mean([
+    assert cnn.psnr(reference, image) == pytest.approx(10 * np.log10(255 ** 2 / error))
+    assert cnn.ssim(reference, image) == pytest.approx(np.mean([
         metrics.structural_similarity(
             reference[..., channel], image[..., channel], data_range=255, sigma=1.5,
             gaussian_weights=True, use_sample_covariance=False) for channel in range(3)]))
@@ -55,91 +51,111 @@ def test_ssim_is_the_definition(rng):
         both = (window * a * b).sum() - mean_a * mean_b
         values.append((2 * mean_a * mean_b + 1e-4) * (2 * both + 9e-4)
                       / ((mean_a ** 2 + mean_b ** 2 + 1e-4) * (var_a + var_b + 9e-4)))
-    assert ll.ssim(reference, image) == pytest.approx(np.mean(values), abs=1e-6)
+    assert cnn.ssim(reference, image) == pytest.approx(np.mean(values), abs=1e-6)
+    assert float(keras.ops.mean(cnn.ssim_map(*floats(reference, image)))) == pytest.approx(
+        np.mean(values), abs=1e-5)
 
 
 def test_metrics_refuse_what_would_score_wrongly(rng):
     reference, image = noisy_pair(rng)
-    for function in (ll.psnr, ll.ssim, ll.gt_mean):
-        with pytest.raises(ValueError, match="uint8"):
-            function(reference / 255, image / 255)
-        with pytest.raises(ValueError, match="sizes differ"):
-            function(reference, image[1:])
-        with pytest.raises(ValueError, match="uint8"):
-            function(reference[..., 0], image[..., 0])
+    for function in (cnn.psnr, cnn.ssim, cnn.gt_mean):
+        for wrong in ((reference / 255, image / 255), (reference, image[1:]),
+                      (reference[..., 0], image[..., 0])):
+            with pytest.raises(ValueError, match="expected uint8 photos .* of one size"):
+                function(*wrong)
 
 
 def test_gt_mean_undoes_a_wrong_exposure(rng):
     reference = rng.integers(0, 120, (30, 30, 3)).astype(np.uint8)
     halved = (reference // 2).astype(np.uint8)
-    repaired = ll.gt_mean(reference, halved)
-    luma = [(photo @ ll.LUMA).mean() for photo in (reference, repaired)]
+    repaired = cnn.gt_mean(reference, halved)
+    luma = [(photo @ cnn.LUMA).mean() for photo in (reference, repaired)]
     assert luma[1] == pytest.approx(luma[0], abs=0.5)
-    assert ll.psnr(reference, repaired) > ll.psnr(reference, halved) + 20
-    assert ll.gt_mean(reference, np.zeros_like(reference)).max() == 0     # no division by 0
+    assert cnn.psnr(reference, repaired) > cnn.psnr(reference, halved) + 20
+    assert cnn.gt_mean(reference, np.zeros_like(reference)).max() == 0      # no division by 0
+
+
+def test_psnr_of_levels_is_that_of_the_8_bit_photos(rng):
+    reference, _ = noisy_pair(rng)
+    output = (reference / 255 + rng.normal(0, 0.3, reference.shape)).astype(np.float32)
+    expected = cnn.psnr(reference, cnn.as_uint8(output))            # many are clipped
+    batch = [np.concatenate([*floats(reference)] * 2), np.stack([output, output + 2])]
+    first, second = keras.ops.convert_to_numpy(cnn.psnr_of_levels(*batch))
+    assert first == pytest.approx(expected, abs=1e-4)
+    assert second == pytest.approx(cnn.psnr(reference, np.full_like(reference, 255)), abs=1e-4)
+    assert np.isfinite(float(cnn.psnr_of_levels(batch[0][:1], batch[0][:1])[0]))
 
 
 def test_ssim_in_the_loss_is_the_metric(rng):
-    reference, image = noisy_pair(rng, (33, 47, 3))
-    floats = [(photo / 255).astype(np.float32)[None] for photo in (reference, image)]
-    mean = float(keras.ops.mean(ll.ssim_map(*floats)))
-    assert mean == pytest.approx(ll.ssim(reference, image), abs=1e-5)
+    for shape in ((33, 47, 3), (11, 200, 3)):
+        reference, image = noisy_pair(rng, shape)
+        mean = float(keras.ops.mean(cnn.ssim_map(*floats(reference, image))))
+        assert mean == pytest.approx(cnn.ssim(reference, image), abs=1e-5)
+
+
+def test_ssim_in_the_loss_takes_any_size_inside_fit(tmp_path, rng):
+    """Sizes are unknown when `fit` compiles, and photos may be smaller than the window."""
+    pairs = [cnn.Pair(str(size), *[write_photo(
+        tmp_path / f"{side}/{size}.png", rng.integers(0, 255, (*size, 3)).astype(np.uint8))
+        for side in ("low", "high")]) for size in ((40, 7), (30, 24), (1, 1))]
+    model = cnn.build_model((8,))
+    model.compile("sgd", loss=cnn.LOSSES["l1_ssim"], jit_compile=False)
+    reported = model.evaluate(cnn.WholePhotos(pairs), verbose=0)
+    photos = [cnn.load_pair(pair)[:2] for pair in pairs]        # untrained: output is low
+    expected = [float(cnn.l1_ssim(*floats(normal, low))[0]) for low, normal in photos]
+    assert reported == pytest.approx(np.mean(expected), abs=1e-5)
+    model.fit(cnn.PairSequence(pairs, crop=16, steps=1), verbose=0)
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
 def test_losses_by_hand():
     reference = np.full((2, 16, 16, 3), 0.5, np.float32)
     image = reference + np.float32([0.1, 0.2])[:, None, None, None]
-    assert np.allclose(ll.charbonnier(reference, image), [0.1, 0.2], atol=1e-4)
-    assert np.allclose(ll.psnr_loss(reference, image),
+    assert np.allclose(cnn.charbonnier(reference, image), [0.1, 0.2], atol=1e-4)
+    assert np.allclose(cnn.psnr_loss(reference, image),
                        [-0.2, np.log10(0.04) / 10], atol=1e-4)
-    assert np.allclose(ll.l1_ssim(reference, reference), 0, atol=1e-6)
+    assert np.allclose(cnn.l1_ssim(reference, reference), 0, atol=1e-6)
     # constant photos: the structure term is 1, the luminance term is left
     luminance = (2 * 0.5 * 0.6 + 1e-4) / (0.25 + 0.36 + 1e-4)
-    assert float(ll.l1_ssim(reference, image)[0]) == pytest.approx(
+    assert float(cnn.l1_ssim(reference, image)[0]) == pytest.approx(
         0.075 + 0.125 * (1 - luminance), abs=1e-4)
-    assert set(ll.LOSSES) == {"mse", "charbonnier", "l1_ssim", "psnr"}
 
 
 def test_baselines():
     photo = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2)
-    lifted = ll.brighten_gamma(photo)
+    lifted = cnn.BASELINES["gamma 0.4"](photo)
     assert lifted[0, 0, 0] == 0 and lifted[-1, -1, 0] == 255
     assert lifted[4, 0, 0] == round((64 / 255) ** 0.4 * 255)
-    assert ll.brighten_clahe(photo).dtype == np.uint8
+    assert cnn.BASELINES["CLAHE"](photo).dtype == np.uint8
+    assert np.array_equal(cnn.BASELINES["input"](photo), photo)
 
 
-def test_evaluate_gives_a_row_per_photo_and_method(sample, random_model):
-    rows = ll.evaluate(random_model(), sample[:2])
+def test_evaluate_gives_a_row_per_photo_and_method(small_pairs):
+    rows = cnn.evaluate(cnn.build_model((8,)), small_pairs[:2])
     assert [(row["photo"], row["method"]) for row in rows] == [
-        (pair.name, method) for pair in sample[:2]
+        (pair.name, method) for pair in small_pairs[:2]
         for method in ("input", "gamma 0.4", "CLAHE", "CNN")]
-    low, normal = map(ll.load_photo, sample[0][1:])
-    assert rows[0]["psnr"] == ll.psnr(normal, low)
-    assert rows[0]["psnr_gt_mean"] == ll.psnr(normal, ll.gt_mean(normal, low))
-    means = ll.summarise(rows)
+    low, normal, _ = cnn.load_pair(small_pairs[0])
+    assert rows[0]["psnr"] == rows[3]["psnr"] == cnn.psnr(normal, low)     # untrained
+    assert rows[0]["psnr_gt_mean"] == cnn.psnr(normal, cnn.gt_mean(normal, low))
+    means = cnn.summarise(rows)
     assert means["input"]["psnr"] == pytest.approx((rows[0]["psnr"] + rows[4]["psnr"]) / 2)
-    assert f"{means['CLAHE']['ssim']:.3f}" in ll.markdown_table(rows)
+    line = cnn.markdown_table(rows).splitlines()[4]
+    assert [cell.strip() for cell in line.split("|")[1:-1]] == [
+        "CLAHE", *(f"{means['CLAHE'][score]:.{digits}f}"
+                   for score, digits in zip(cnn.SCORES, (2, 3, 2)))]
 
 
 def test_a_photo_too_small_for_ssim_still_gets_its_psnr():
-    photo = np.zeros((5, 5, 3), np.uint8)
-    scores = ll.scores(photo, photo + np.uint8(51))
+    photo = np.zeros((5, 50, 3), np.uint8)
+    scores = cnn.scores(photo, photo + np.uint8(51))
     assert np.isnan(scores["ssim"]) and scores["psnr"] == pytest.approx(20 * np.log10(5))
 
 
-def test_interval_by_scene_counts_scenes_not_photos(rng):
-    few = rng.normal(20, 4, 30)
-    low, high = ll.interval_by_scene(few, range(30))
-    # with a scene a photo this is the usual interval of a mean
-    assert (high - low) / 2 == pytest.approx(1.96 * few.std() / np.sqrt(30), rel=0.05)
-    assert low < few.mean() < high
-    # nine more photos of each scene that say the same tell nothing new
-    assert ll.interval_by_scene(np.repeat(few, 10), np.repeat(range(30), 10)) == \
-        pytest.approx((low, high))
-    narrow = ll.interval_by_scene(few, range(30), level=0.5)
-    assert low < narrow[0] < narrow[1] < high
-
-
-def test_interval_by_scene_of_one_scene_or_equal_scenes():
-    assert ll.interval_by_scene([20.0, 22.0], [7, 7]) == (21.0, 21.0)
-    assert ll.interval_by_scene([20.0, 20.0, 20.0], [1, 2, 2]) == (20.0, 20.0)
+def test_brightness_hits_its_target_and_keeps_black(rng):
+    photo = rng.integers(0, 200, (50, 60, 3)).astype(np.uint8)
+    for wanted in (0.05, 0.25, 0.55, 0.95):
+        bright = cnn.set_brightness(photo, wanted)
+        assert cnn.mean_luma(bright) == pytest.approx(wanted, abs=0.01)
+    black = np.zeros((4, 4, 3), np.uint8)
+    assert np.array_equal(cnn.set_brightness(black, 0.5), black)

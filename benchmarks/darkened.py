@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""Clean photos that the notebook's camera model has darkened: scores against the truth.
+
+    python benchmarks/darkened.py FOLDER [--weights FILE ...] [--csv FILE]
+
+FOLDER holds good photos, as CLEAN of the notebook; those of its test tenth are scored,
+which no training with CLEAN = FOLDER has seen. Each photo is darkened in the same way
+every time. One in eight is not darkened at all: these have a table of their own, which
+says how unharmed they come back. Without --weights: the released ones.
+"""
+import argparse
+from functools import partial
+from pathlib import Path
+
+import recipe
+from common import add_row
+from recipe import cnn
+
+import lowlight
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", help="clean photos")
+    parser.add_argument("--weights", nargs="*", default=[None], type=Path,
+                        metavar="FILE", help=".onnx or .keras")
+    parser.add_argument("--photos", type=int, help="at most so many")
+    parser.add_argument("--csv", help="file to which a row a photo and method is added")
+    options = parser.parse_args()
+    photos = cnn.find_clean(options.folder)[2][:options.photos]
+    methods = cnn.BASELINES | {
+        str(path or "released weights"): partial(lowlight.enhance, lowlight.load(path))
+        for path in options.weights}
+    rows = recipe.score_rows(methods, photos)
+    untouched = {row["photo"] for row in rows if row["psnr"] == float("inf")}
+    for title, part in (
+            ("darkened", [row for row in rows if row["photo"] not in untouched]),
+            ("as they are", [row for row in rows if row["photo"] in untouched])):
+        count = len({row["photo"] for row in part})
+        if count:
+            print(f"{count} photos, {title}\n\n{cnn.markdown_table(part)}\n")
+    for row in rows if options.csv else ():
+        add_row(options.csv, row)
+
+
+if __name__ == "__main__":
+    main()

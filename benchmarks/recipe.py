@@ -1,0 +1,125 @@
+"""What the benchmarks that train share: the frozen split, a short training, scores."""
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+from common import SPLIT
+
+from lowlight import cnn
+
+keras, ops = cnn.keras, cnn.ops
+
+
+def frozen_split(folder, names=SPLIT):
+    """(training, validation, test) pairs of the LOL folder, as weights/split.json says.
+
+    The same photos for every network, whatever a later `split_pairs` would draw.
+    """
+    pairs = {pair.name: pair for pair in cnn.find_pairs(folder)}
+    parts = json.loads(Path(names).read_text(encoding="utf-8"))
+    missing = sorted(set().union(*parts.values()) - pairs.keys(), key=cnn.natural)
+    if missing:
+        raise ValueError(f"{folder}: lacks {len(missing)} pairs of {names}, such as "
+                         f"{missing[0]}; give the folder of LOL's 485 pairs")
+    return [[pairs[name] for name in parts[part]]
+            for part in ("training", "validation", "test")]
+
+
+def cosine_rate(steps, rate):
+    """A learning rate that rises to `rate` for a tenth of the steps, then falls to 1 %."""
+    warmup = max(1, min(200, steps // 10))
+    return keras.optimizers.schedules.CosineDecay(
+        rate / 100, max(1, steps - warmup), alpha=0.01, warmup_target=rate,
+        warmup_steps=warmup)
+
+
+def compile_model(model, rate, loss="l1_ssim", average=100):
+    """Compile as the notebook does: XLA for crops, none for whole photos.
+
+    `rate`: a number or a schedule; `average`: steps over which the weights are averaged,
+    0 for the last weights themselves.
+    """
+    ema = {"use_ema": True, "ema_momentum": 1 - 2 / max(average, 3)} if average else {}
+    model.compile(loss=cnn.LOSSES[loss], jit_compile=True, optimizer=keras.optimizers.Adam(
+        rate, global_clipnorm=1.0, **ema))
+    model.make_train_function()
+    model.jit_compile = False
+
+
+class Stopwatch(keras.callbacks.Callback):
+    """Seconds a step, without the first two, which compile."""
+
+    def on_train_begin(self, logs=None):
+        self.steps = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps += 1
+        if self.steps == 2:
+            self.start = time.perf_counter()
+        self.now = time.perf_counter()
+
+    def mean(self):
+        """Mean seconds of a step; nan below three."""
+        return (self.now - self.start) / (self.steps - 2) if self.steps > 2 else np.nan
+
+
+def train(build, sequence, steps, rate=1e-3, loss="l1_ssim", ema=True, seed=0,
+          precision="float32", callbacks=()):
+    """(model in float32, seconds a step) after one training with a cosine rate.
+
+    `build`: makes the model; called again in float32 for the scores. `sequence`: its
+    length is that of an epoch, of which `steps` should be a multiple.
+    """
+    watch, epochs = Stopwatch(), max(1, steps // len(sequence))
+    keras.config.set_dtype_policy(precision)
+    keras.utils.set_random_seed(seed)
+    model = build()
+    compile_model(model, cosine_rate(steps, rate), loss, len(sequence) if ema else 0)
+    model.fit(sequence, epochs=epochs, shuffle=False, verbose=0,
+              callbacks=[*callbacks, watch])
+    return in_float32(model, build), watch.mean()
+
+
+def in_float32(model, build):
+    """The weights of `model` in what `build` makes in float32."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    made = build()
+    made.set_weights(model.get_weights())
+    keras.config.set_dtype_policy(policy)
+    return made
+
+
+def brighten(model, low, thumbnail=None):
+    """uint8 photo (H, W, 3) -> the model's bright one, in one piece."""
+    thumbnail = cnn.make_thumbnail(low) if thumbnail is None else thumbnail
+    batch = [low[None] / np.float32(255), thumbnail[None]]
+    return cnn.as_uint8(ops.convert_to_numpy(model.predict_on_batch(batch)[0]))
+
+
+def score_rows(methods, pairs):
+    """The rows of `cnn.evaluate` for {name: function (low) -> bright} and pairs."""
+    rows = []
+    for pair in pairs:
+        low, normal, _ = cnn.load_pair(pair)
+        rows += [{"photo": pair.name, "method": name,
+                  **cnn.scores(normal, method(low))} for name, method in methods.items()]
+    return rows
+
+
+def score(method, pairs):
+    """{"psnr", "ssim", "psnr_gt_mean"}: means of a function (low) -> bright."""
+    return cnn.summarise(score_rows({"": method}, pairs))[""]
+
+
+def rounded(means):
+    """The means of `score` as they are printed."""
+    return {name: f"{value:.3f}" if name == "ssim" else f"{value:.2f}"
+            for name, value in means.items()}
+
+
+def size(model):
+    """{"parameters", "gmac"} of a model, for one photo of 256 x 256."""
+    return {"parameters": model.count_params(),
+            "gmac": f"{cnn.count_macs(model) / 1e9:.2f}"}

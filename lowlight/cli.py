@@ -1,0 +1,175 @@
+"""The command: `lowlight INPUT ...` brightens photos, clips and folders of them."""
+import argparse
+import contextlib
+import sys
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+from lowlight import __version__, files, network
+from lowlight.photo import TILE
+
+MADE = "-bright"        # what the name of a result ends with where no folder is given
+EXAMPLES = """examples:
+  lowlight night.jpg                        writes night-bright.jpg beside it
+  lowlight photos/ clip.mp4 --out bright    a folder and a clip into the folder bright
+  lowlight night.nef --depth 16             a raw photo as TIFF of 16 bits
+  lowlight night.jpg --brightness 0.4 --strength 0.7 --out softer
+
+The exit status is 0 if all is done, 1 if a file failed, 2 if the command was wrong.
+"""
+
+
+def parse(arguments):
+    """The options of the command line; exits with status 2 if they are wrong."""
+    parser = argparse.ArgumentParser(
+        "lowlight", description="Brighten dark photos and clips, of any size.",
+        epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="INPUT", type=Path,
+        help="a photo, a clip (mp4, mov, mkv, webm) or a folder")
+    add("--out", metavar="DIR", type=Path,
+        help="folder for the results (default: beside each input, as NAME-bright)")
+    add("--weights", metavar="FILE", help=".onnx, or .keras as CNN.ipynb writes it "
+        "(default: the released weights)")
+    add("--brightness", metavar="X", type=share(open_ends=True),
+        help="mean luma of the result, between 0 and 1 (default: as the network decides)")
+    add("--strength", metavar="X", type=share(), default=1.0,
+        help="from 0, the photo as it was, to 1, all that the network does (default)")
+    add("--overwrite", action="store_true", help="replace results that exist")
+    add("--format", choices=("jpg", "png", "webp", "tif"), help="of photos (default: "
+        "that of the photo; JPEG for raw and HEIC)")
+    add("--depth", type=int, choices=(8, 16), default=8,
+        help="bits a channel of photos; 16 makes PNG or TIFF (default: 8)")
+    add("--quality", metavar="Q", type=int, choices=range(1, 101), default=95,
+        help="of JPEG and WebP, 1 to 100 (default: 95)")
+    add("--tile", metavar="N", type=int, default=TILE, help="pixels a side worked on at "
+        f"a time (default: {TILE}): less memory or more speed, the same result")
+    add("--version", action="version", version=__version__)
+    options = parser.parse_args(arguments)
+    if options.depth == 16 and options.format in ("jpg", "webp"):
+        parser.error(f"--format {options.format} cannot hold --depth 16; take png or tif")
+    return options
+
+
+def share(open_ends=False):
+    """A type of argparse: a number from 0 to 1, without these two if `open_ends`."""
+    def number(text):
+        value = float(text)
+        if not 0 <= value <= 1 or open_ends and value in (0, 1):
+            raise argparse.ArgumentTypeError(f"{text}: must lie between 0 and 1")
+        return value
+    return number
+
+
+def find_inputs(inputs, out=None):
+    """[(path, path below the result folder)] of photos and clips, also in folders.
+
+    In folders, hidden files, notes and what an earlier call has made are passed over.
+    """
+    found = []
+    for path in (path.expanduser() for path in inputs):
+        if not path.is_dir():
+            found.append((path, Path(path.name)))
+            continue
+        below_out = out and out.resolve() not in (path.resolve(), *path.resolve().parents)
+        for one in sorted(path.rglob("*")):
+            inside = one.relative_to(path)
+            made = (out.resolve() in one.resolve().parents if below_out
+                    else out is None and one.stem.endswith(MADE))
+            if one.is_file() and not made and not (
+                    one.suffix.lower() in files.NO_PHOTO
+                    or any(part.startswith(".") for part in inside.parts)):
+                found.append((one, inside))
+    return found
+
+
+def result_path(path, below, options, taken):
+    """Where the result of `path` goes, under a name not yet `taken`."""
+    suffix = path.suffix.lower()
+    writable = files.WRITTEN if options.depth == 8 else files.SIXTEEN_BIT_FORMATS
+    if suffix in files.CLIPS or (suffix in writable and not options.format):
+        kept = path.suffix
+    elif options.format:
+        kept = f".{options.format}"
+    elif suffix in files.RAW | files.HEIC:
+        kept = ".jpg" if options.depth == 8 else ".tif"
+    else:
+        kept = ".png"
+    target = (options.out / below.with_suffix(kept) if options.out
+              else path.with_name(f"{path.stem}{MADE}{kept}"))
+    while target in taken:                      # 1.gif beside 1.png
+        target = target.with_name(target.name + kept)
+    taken.add(target)
+    return target
+
+
+def enhance_file(loaded, path, target, options, on_frame):
+    """Enhance one photo or clip; `on_frame` gets the megapixels of each frame."""
+    if path.suffix.lower() in files.CLIPS:
+        from lowlight.clips import enhance_clip
+        return enhance_clip(loaded, path, target, options.brightness, options.strength,
+                            options.tile, on_frame)
+    result = files.enhance_photo(loaded, path, target, options.brightness,
+                                 options.strength, options.tile, options.depth,
+                                 options.quality)
+    on_frame(result.megapixels)
+    return result
+
+
+def enhance_files(loaded, found, options, on_frame=lambda megapixels: None):
+    """Enhance what `find_inputs` found; yields a files.Result or an error for each.
+
+    The error is a ValueError or OSError that names file and remedy.
+    """
+    taken, originals = set(), {path.resolve() for path, _ in found}
+    for path, below in found:
+        target = result_path(path, below, options, taken)
+        try:
+            if target.resolve() in originals:
+                raise ValueError(f"{path}: would replace {target}; choose another folder")
+            if target.exists() and not options.overwrite:
+                raise ValueError(f"{target}: exists; move it or add --overwrite")
+            yield enhance_file(loaded, path, target, options, on_frame)
+        except (ValueError, OSError) as error:
+            yield error
+
+
+def main(arguments=None):
+    """Enhance what the command line names; returns the exit status."""
+    options = parse(arguments)
+    try:
+        loaded = network.load(options.weights)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    found = find_inputs(options.inputs, options.out)
+    if not found:
+        print("error: no photo found in " + ", ".join(map(str, options.inputs)),
+              file=sys.stderr)
+        return 1
+    start, done, failed, megapixels = time.perf_counter(), 0, 0, 0.0
+    bar = tqdm(total=len(found), unit="file", disable=None)     # silent in a pipe
+
+    def on_frame(size):
+        nonlocal megapixels
+        megapixels += size
+        bar.set_postfix_str(f"{megapixels / (time.perf_counter() - start):.2f} MP/s")
+
+    with bar, contextlib.suppress(KeyboardInterrupt):       # what is done stays
+        for result in enhance_files(loaded, found, options, on_frame):
+            if isinstance(result, Exception):
+                failed += 1
+                tqdm.write(f"error: {result}", file=sys.stderr)
+            else:
+                done += 1
+                if result.note:
+                    tqdm.write(f"note: {result.note}", file=sys.stderr)
+            bar.update()
+    place = options.out or "beside the inputs"
+    print(f"{done} files, {megapixels:.1f} megapixels in "
+          f"{time.perf_counter() - start:.1f} s; {failed} failed; results: {place}")
+    if done + failed < len(found):
+        print(f"stopped; {len(found) - done - failed} files are left", file=sys.stderr)
+    return int(done < len(found))

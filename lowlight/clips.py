@@ -1,0 +1,304 @@
+"""Clips in and out: same container, frame times and sound; exposure without flicker."""
+import contextlib
+import os
+from fractions import Fraction
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from lowlight.files import CLIPS, Result, whole_file
+from lowlight.photo import (LUMA, TILE, brightness_exponent, enhance, make_thumbnail,
+                            mean_luma, power_curve, quantise)
+
+CODERS = {"h264": ("libx264", {"crf": "18", "bf": "0"}),  # B-frames blur the last time
+          "hevc": ("libx265", {"crf": "20", "x265-params": "log-level=none:bframes=0"}),
+          "vp8": ("libvpx", {"crf": "8", "b": "20M"}),
+          "vp9": ("libvpx-vp9", {"crf": "24", "b": "0", "cpu-used": "4"}),
+          "av1": ("libsvtav1", {"crf": "26"})}
+WEBM_KINDS = {"vp8", "vp9", "av1"}              # their coders round odd sides up
+KEPT_METADATA = {"title", "creation_time", "location"}
+
+# Numbers of FFmpeg. Its default conversion to RGB and back darkens by up to two levels.
+INTERPOLATION_FLAGS = 0x42002   # SWS_ACCURATE_RND, _FULL_CHR_H_INT and _BILINEAR
+BT709, BT601 = 1, 6             # AVCOL_SPC_BT709, AVCOL_SPC_SMPTE170M
+COLOUR_SPACES = (BT709, 5, BT601, 7, 9)         # those that are converted to RGB
+LIMITED_RANGE = 1               # AVCOL_RANGE_MPEG: luma from 16 to 235
+HDR_TRANSFERS = (16, 18)        # AVCOL_TRC_SMPTE2084 (PQ), AVCOL_TRC_ARIB_STD_B67 (HLG)
+FRAME_DURATION = 0x100          # AV_CODEC_FLAG_FRAME_DURATION
+
+
+@cache
+def import_av():
+    """The package av (PyAV), imported once there is a clip to open, or ValueError."""
+    os.environ.setdefault("SVT_LOG", "1")   # or the coder of AV1 prints its settings
+    try:
+        import av
+    except ImportError:
+        raise ValueError("clips need one more package: pip install 'lowlight[clips]'"
+                         ) from None
+    av.logging.set_level(av.logging.PANIC)      # errors are raised, so not printed too
+    return av
+
+
+class ClipEnhancer:
+    """Brightens the frames of one clip in turn; the exposure follows the scene calmly.
+
+    `frame_rate`: frames a second. `seconds`: time constant of the moving averages, 0
+    for none. `cut`: relative change of the tones from which on a new scene begins. For
+    the rest see `lowlight.enhance`.
+    """
+
+    def __init__(self, network, frame_rate, brightness=None, strength=1.0, tile=TILE,
+                 seconds=1.0, cut=0.15):
+        self._enhance = partial(enhance, network, strength=strength, tile=tile)
+        self._brightness, self._cut = brightness, cut
+        self._persistence = float(np.exp(-1 / (frame_rate * seconds))) if seconds else 0
+        self._tones, self._averages = None, {}
+
+    def __call__(self, frame):
+        """The next frame, uint8 (H, W, 3), brightened: the same shape and type."""
+        thumbnail = make_thumbnail(frame)
+        if self._begins_scene(thumbnail):
+            self._averages.clear()
+        result = self._enhance(frame, thumbnail=self._average("thumbnail", thumbnail))
+        gain = np.log((mean_luma(result) + 1e-3) / (mean_luma(frame) + 1e-3))
+        correction = np.exp(self._average("gain", gain) - gain)
+        result = quantise(np.arange(256) / 255 * correction, np.uint8)[result]
+        if self._brightness is None:
+            return result
+        exponent = np.log(brightness_exponent(result, self._brightness))
+        return power_curve(np.exp(self._average("exponent", exponent)))[result]
+
+    def _begins_scene(self, thumbnail):
+        """Whether the tones differ from those of the last frame; a pan keeps most."""
+        tones = np.sort(thumbnail @ LUMA, axis=None)
+        last, self._tones = self._tones, tones
+        return last is not None and (
+            np.abs(tones - last).mean() > self._cut * (tones + last).mean() / 2)
+
+    def _average(self, name, value):
+        """The moving average called `name`, after one more `value`."""
+        last = self._averages.get(name, value)
+        self._averages[name] = value + self._persistence * (last - value)
+        return self._averages[name]
+
+
+def is_mp4(path):
+    """Whether the file `path` is of the MP4 family, by its suffix."""
+    return Path(path).suffix.lower() in (".mp4", ".mov")
+
+
+def open_clip(path):
+    """A clip opened by FFmpeg; a colon in its name names no protocol."""
+    return import_av().open(f"file:{path}", metadata_errors="replace")
+
+
+def first_frame(path):
+    """The first frame of the clip at `path`; ValueError if there is none to work on."""
+    try:
+        with open_clip(path) as clip:
+            video = clip.streams.best("video")
+            if video is None:
+                raise ValueError(
+                    f"{path}: no pictures in it; replace it or leave it out")
+            frame = next(clip.decode(video))
+    except (import_av().FFmpegError, IndexError, StopIteration) as error:
+        raise ValueError(f"{path}: not a readable clip ({type(error).__name__}: "
+                         f"{error}); replace it or convert it to MP4") from None
+    if frame.color_trc in HDR_TRANSFERS:
+        raise ValueError(f"{path}: an HDR clip; convert it to SDR (BT.709) first")
+    return frame
+
+
+def colour_space(frame):
+    """FFmpeg's number of a frame's colour space; the usual one where it says none."""
+    if frame.colorspace in COLOUR_SPACES:
+        return int(frame.colorspace)
+    return BT709 if frame.height >= 720 else BT601
+
+
+def upright(frame):
+    """A video frame as uint8 RGB (H, W, 3), turned as its display matrix says."""
+    photo = frame.to_ndarray(format="rgb24", src_colorspace=colour_space(frame),
+                             interpolation=INTERPOLATION_FLAGS)
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is not None:
+        a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].astype(float)
+        photo = photo[::-1] if a * d < b * c else photo     # mirrored: a selfie
+    return np.ascontiguousarray(np.rot90(photo, round(frame.rotation / 90)))
+
+
+def frame_rate(video):
+    """Frames a second of a stream; the usual number where it does not say."""
+    return video.average_rate or Fraction(25)
+
+
+def end_time(part):
+    """When a frame or packet is over, in seconds; 0.0 if it does not say."""
+    return 0.0 if part.pts is None else float(
+        (part.pts + (part.duration or 0)) * part.time_base)
+
+
+def add_pictures(result, video, first):
+    """A stream of the open clip `result` for pictures like those of the stream `video`.
+
+    `first`: the first frame of `video`.
+    """
+    suffix, kind = Path(result.name).suffix.lower(), video.codec.canonical_name
+    if kind not in (WEBM_KINDS if suffix == ".webm" else CODERS):
+        kind = "vp9" if suffix == ".webm" else "h264"
+    name, options = CODERS[kind]
+    stream = result.add_stream(name, rate=frame_rate(video), options=options)
+    coder, pixel = stream.codec_context, video.sample_aspect_ratio or Fraction(1)
+    coder.height, coder.width = upright(first).shape[:2]
+    coder.sample_aspect_ratio = 1 / pixel if round(first.rotation / 90) % 2 else pixel
+    even = coder.height % 2 == coder.width % 2 == 0     # 4:2:0 halves both sides
+    coder.pix_fmt = "yuv420p" if even or kind in WEBM_KINDS else "yuv444p"
+    coder.time_base, coder.colorspace = video.time_base, colour_space(first)
+    coder.color_primaries, coder.color_trc = first.color_primaries, first.color_trc
+    coder.color_range = LIMITED_RANGE
+    coder.flags |= FRAME_DURATION
+    if kind == "hevc" and is_mp4(result.name):
+        coder.codec_tag = "hvc1"                # Apple's players know no other
+    return stream
+
+
+class ClipCopy:
+    """One open clip on its way into another, packet by packet, its pictures changed.
+
+    `source` and `result`: open clips; `first`: the first frame of `source`.
+    """
+
+    def __init__(self, source, result, first):
+        self._source, self._result = source, result
+        self._video = source.streams.best("video")
+        self._pictures = add_pictures(result, self._video, first)
+        self._copies, self._dropped_tracks, self._damaged_packets = {}, [], 0
+        self._last_pts = -np.inf
+        self._end_time = 0.0            # seconds up to which anything has been written
+        self.pictures_end_time = self.megapixels = 0.0
+        self.frame_rate = float(frame_rate(self._video))
+        for track in source.streams:
+            if track.type in ("audio", "subtitle"):
+                self._add_track(track)
+            elif track.type == "video" and track is not self._video:
+                self._dropped_tracks.append("second video")
+        for key in KEPT_METADATA & set(source.metadata):
+            result.metadata[key] = source.metadata[key]
+        result.set_chapters(source.chapters())
+
+    def _add_track(self, track):
+        """A track of the result that gets the packets of `track` as they are."""
+        try:
+            copy = self._result.add_stream_from_template(track)
+        except (ValueError, import_av().FFmpegError):
+            self._dropped_tracks.append(track.type)
+            return
+        if "language" in track.metadata:
+            copy.metadata["language"] = track.metadata["language"]
+        self._copies[track] = copy
+
+    def run(self, change, on_frame=None):
+        """Copy to the end or the break of the source.
+
+        `change`: function of a uint8 photo (H, W, 3). `on_frame` is called with the
+        megapixels of each.
+        """
+        self._result.start_encoding()   # or the header's faults seem to be a packet's
+        for packet in self._packets():
+            if packet.stream is self._video:
+                for frame in self._decode(packet):
+                    self._write_frame(change(upright(frame)), frame)
+                    self.megapixels += frame.width * frame.height / 1e6
+                    if on_frame:
+                        on_frame(frame.width * frame.height / 1e6)
+            elif packet.dts is not None:        # the last, empty one has none
+                self._copy_packet(packet)
+        self._result.mux(self._pictures.encode(None))
+
+    def _packets(self):
+        """Yield the packets of the source that are wanted, until it ends or breaks."""
+        with contextlib.suppress(import_av().FFmpegError):
+            yield from self._source.demux([self._video, *self._copies])
+
+    def _decode(self, packet):
+        """Yield the frames of a packet, if they decode and are later than the last."""
+        try:
+            frames = packet.decode()
+        except import_av().FFmpegError:
+            self._damaged_packets += 1
+            return
+        for frame in frames:
+            if frame.pts is None or frame.pts <= self._last_pts:
+                self._damaged_packets += 1
+            else:
+                self._last_pts = frame.pts
+                yield frame
+
+    def _copy_packet(self, packet):
+        """Write a packet of sound or subtitles as it is, unless its time runs back."""
+        self._end_time = max(self._end_time, end_time(packet))
+        packet.stream = self._copies[packet.stream]
+        try:
+            self._result.mux(packet)
+        except import_av().ArgumentError:
+            self._damaged_packets += 1
+
+    def _write_frame(self, photo, frame):
+        """Write a uint8 photo (H, W, 3) at the time of the source `frame`."""
+        coder = self._pictures.codec_context
+        picture = import_av().VideoFrame.from_ndarray(photo, "rgb24").reformat(
+            coder.width, coder.height, coder.pix_fmt, dst_colorspace=coder.colorspace,
+            dst_color_range=LIMITED_RANGE, interpolation=INTERPOLATION_FLAGS)
+        picture.pts, picture.time_base = frame.pts, frame.time_base
+        picture.duration = frame.duration
+        self._result.mux(self._pictures.encode(picture))
+        self.pictures_end_time = max(self.pictures_end_time, end_time(frame))
+        self._end_time = max(self._end_time, self.pictures_end_time)
+
+    def missing_seconds(self):
+        """How much later than here the source says that it ends; 0.0 for 3 frames."""
+        video, reached = self._video, self.pictures_end_time
+        promised = ((video.start_time or 0) + (video.duration or 0)) * video.time_base
+        if not video.duration:      # only the whole file says it, sound included
+            promised, reached = (self._source.duration or 0) / 1_000_000, self._end_time
+        missing = float(promised) - reached
+        return missing if missing > 3 / self.frame_rate else 0.0
+
+    def note(self):
+        """What the owner of the clip should know; may be empty."""
+        notes = [f"its {kind} track cannot be kept" for kind in self._dropped_tracks]
+        if self._damaged_packets:
+            notes.append(f"{self._damaged_packets} damaged packets passed over")
+        return "; ".join(notes)
+
+
+def enhance_clip(network, path, target, brightness=None, strength=1.0, tile=TILE,
+                 on_frame=None):
+    """Enhance the clip `path` into the file `target`: a Result.
+
+    `on_frame` is called with the megapixels of each frame. For the rest see
+    `lowlight.enhance`. Raises ValueError, naming file and remedy, for what is no clip,
+    and for one that breaks off, after all up to the break has been written.
+    """
+    target = Path(target)
+    if target.suffix.lower() not in CLIPS:
+        raise ValueError(f"{target}: clips are written as .mp4, .mov, .mkv or .webm")
+    first, av = first_frame(path), import_av()
+    options = {"movflags": "+faststart"} if is_mp4(target) else {}
+    try:
+        with whole_file(target) as part, open_clip(path) as source, av.open(
+                str(part), "w", options=options) as result:
+            copy = ClipCopy(source, result, first)
+            copy.run(ClipEnhancer(network, copy.frame_rate, brightness, strength, tile),
+                     on_frame)
+            missing = copy.missing_seconds()
+    except av.FFmpegError as error:
+        raise ValueError(f"{path}: cannot be enhanced ({error}); convert it to MP4 "
+                         "first") from None
+    if missing:
+        raise ValueError(
+            f"{path}: breaks off after {copy.pictures_end_time:.1f} s, {missing:.1f} s "
+            f"are missing; {target} holds all up to there")
+    return Result(copy.megapixels, copy.note() and f"{path}: {copy.note()}")

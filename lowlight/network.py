@@ -1,0 +1,80 @@
+"""A weights file becomes a function (window, thumbnail) -> window.
+
+An `.onnx` file runs on ONNX Runtime; a `.keras` file, as CNN.ipynb trains it, on Keras.
+"""
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+RELEASED = Path(__file__).parent / "weights" / "lowlight.onnx"
+GPU_PROVIDERS = ("CUDAExecutionProvider", "ROCMExecutionProvider", "DmlExecutionProvider")
+INPUTS = {"photo": 3, "thumbnail": 3}       # name: channels of the last axis
+
+
+@dataclass(frozen=True)
+class Network:
+    """A function of a float32 window (H, W, 3) in [0, 1] and a thumbnail (64, 64, 3).
+
+    It returns float32 (H, W, 3), not clipped. What tiles need to be exact: `multiple`, of
+    which a window's sides must be, and `radius`, how many pixels away the window can still
+    change an output pixel.
+    """
+    run: Callable
+    multiple: int
+    radius: int
+
+    def __call__(self, window, thumbnail):
+        return self.run(window[None], thumbnail[None])[0]
+
+
+def load(path=None):
+    """The Network in the file `path` (.onnx or .keras); without one, the released weights.
+
+    Raises ValueError, naming the file and the remedy, for anything else.
+    """
+    path = RELEASED if path is None else Path(path)
+    if path.suffix == ".keras":
+        return load_keras(path)
+    if path.suffix != ".onnx":
+        raise ValueError(f"{path}: weights are .onnx or .keras files")
+    return load_onnx(path)
+
+
+def load_onnx(path):
+    """The Network in an .onnx file written by `lowlight.export`, on the best provider."""
+    import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3              # errors are raised, so not printed too
+    found = onnxruntime.get_available_providers()
+    providers = [name for name in GPU_PROVIDERS if name in found]
+    try:
+        # From memory, so that the file cannot name other files to read.
+        session = onnxruntime.InferenceSession(
+            path.read_bytes(), options, providers=[*providers, "CPUExecutionProvider"])
+        channels = {one.name: one.shape[-1] for one in session.get_inputs()}
+        metadata = session.get_modelmeta().custom_metadata_map
+    except Exception as error:                  # it raises types of its own for each fault
+        raise ValueError(f"{path}: no ONNX network that can be loaded "
+                         f"({type(error).__name__}); take the released weights, or export "
+                         "a trained model anew") from error
+    if channels != INPUTS or not {"multiple", "radius"} <= metadata.keys():
+        raise ValueError(f"{path}: an ONNX file of another kind; export one with "
+                         "lowlight.export_model")
+
+    def run(photo, thumbnail):
+        return session.run(None, {"photo": photo, "thumbnail": thumbnail})[0]
+    return Network(run, int(metadata["multiple"]), int(metadata["radius"]))
+
+
+def load_keras(path):
+    """The Network in a .keras file; needs the packages that CNN.ipynb needs."""
+    try:
+        from lowlight import cnn, export
+    except ImportError as error:
+        raise ValueError(f"{path}: a .keras file needs {error.name} and more: pip install "
+                         "'lowlight[train]', or export the model as .onnx") from error
+    model = cnn.load_model(path)
+
+    def run(photo, thumbnail):
+        return model.predict_on_batch([photo, thumbnail])
+    return Network(run, model.get_layer("pad").multiple, export.receptive_radius(model))

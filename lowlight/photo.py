@@ -1,0 +1,147 @@
+"""Photos as arrays: thumbnail, exact tiles, strength and brightness. NumPy only."""
+import numpy as np
+
+LUMA = np.array([0.299, 0.587, 0.114])      # weights of R, G, B: ITU-R BT.601
+TILE = 768                                  # pixels a side: bounds the memory
+
+
+def quantise(photo, dtype):
+    """Float in [0, 1] to uint8 or uint16, rounded and clipped."""
+    return np.round(np.clip(photo, 0, 1) * np.iinfo(dtype).max).astype(dtype)
+
+
+def make_thumbnail(photo, side=64):
+    """Means over a grid: uint8 or uint16 (H, W, 3) -> float32 (side, side, 3) in [0, 1].
+
+    Never rounded to the levels of the photo, of which a dark one has few. The same as
+    `make_thumbnail` of the notebook, which decides what the network was trained on.
+    """
+    def edges(length):
+        start = np.arange(side) * length // side        # a short photo repeats pixels
+        return start, np.maximum(np.diff(start, append=length), 1)
+    (rows, heights), (columns, widths) = map(edges, photo.shape[:2])
+    sums = np.stack([np.add.reduceat(photo[row:row + height].sum(0, np.uint32), columns)
+                     for row, height in zip(rows, heights)])
+    largest = np.iinfo(photo.dtype).max * heights[:, None, None] * widths[:, None]
+    return (sums / largest).astype(np.float32)
+
+
+# Tiles. Each window is cut out with a margin of at least the receptive radius of the
+# network, so that its inner part is computed from exactly the pixels that the whole photo
+# would have offered. All windows of a photo have one size, which a runtime plans once.
+
+def window_sizes(length, tile, margin, multiple):
+    """Sizes of 1, 2, 3, ... equal windows that cover one axis, outer edges without margin."""
+    padded = -(-length // multiple) * multiple
+    counts = np.arange(1, -(-padded // max(tile, multiple)) + 2)
+    share = -(-np.maximum(padded - 2 * margin, 0) // counts)
+    return np.minimum(-(-share // multiple) * multiple + 2 * margin, padded)
+
+
+def cut_windows(length, size, margin, multiple):
+    """[(start, first used, end of used), ...] of windows of `size` along one axis."""
+    padded = -(-length // multiple) * multiple
+    starts = [0]
+    while starts[-1] + size < padded:           # neighbours share two margins
+        starts.append(min(starts[-1] + size - 2 * margin, padded - size))
+    ends = [start + margin for start in starts[1:]] + [length]
+    return list(zip(starts, [0, *ends], ends))
+
+
+def plan_windows(shape, tile, margin, multiple):
+    """(rows, columns), each (size, windows): the cheapest cover of a photo of `shape`.
+
+    No window has more pixels than a square tile with its margins.
+    """
+    heights, widths = (window_sizes(length, tile, margin, multiple) for length in shape)
+    area = np.multiply.outer(heights, widths)
+    counts = np.multiply.outer(np.arange(len(heights)) + 1, np.arange(len(widths)) + 1)
+    cost = np.where(area <= (tile + 2 * margin) ** 2, area * counts, np.inf)
+    row, column = np.unravel_index(np.argmin(cost), cost.shape)
+    return [(size, cut_windows(length, size, margin, multiple)) for length, size in
+            zip(shape, (int(heights[row]), int(widths[column])))]
+
+
+def enhance_tiles(network, photo, thumbnail, tile=TILE):
+    """Yield (rows, columns, float32 output) for each tile of a photo (H, W, 3).
+
+    `network`: see `lowlight.load`. The outputs are not clipped; together they equal the
+    output for the photo in one piece.
+    """
+    multiple = network.multiple
+    margin, tile = (-(-length // multiple) * multiple
+                    for length in (network.radius, max(tile, 1)))
+    (height, down), (width, along) = plan_windows(photo.shape[:2], tile, margin, multiple)
+    for y, top, bottom in down:
+        rows = np.minimum(np.arange(y, y + height), photo.shape[0] - 1)
+        for x, left, right in along:
+            columns = np.minimum(np.arange(x, x + width), photo.shape[1] - 1)
+            window = photo[rows[:, None], columns].astype(np.float32)
+            window /= np.iinfo(photo.dtype).max
+            output = network(window, thumbnail)
+            yield (slice(top, bottom), slice(left, right),
+                   output[top - y:bottom - y, left - x:right - x])
+
+
+def mean_luma(photo):
+    """Mean luma of a uint8 or uint16 photo in [0, 1] (ITU-R BT.601)."""
+    return photo.mean((0, 1)) @ LUMA / np.iinfo(photo.dtype).max
+
+
+def power_curve(exponent, dtype=np.uint8):
+    """Look-up table: level ** exponent on [0, 1], for each level of `dtype`."""
+    levels = np.iinfo(dtype).max + 1
+    return quantise((np.arange(levels) / (levels - 1)) ** exponent, dtype)
+
+
+def brightness_exponent(photo, brightness):
+    """Exponent of the power curve that gives a photo the mean luma `brightness`."""
+    if not 0 < brightness < 1:
+        raise ValueError(f"brightness {brightness}: must lie between 0 and 1")
+    levels = np.iinfo(photo.dtype).max + 1
+    shares = np.zeros((3, levels))
+    for top in range(0, len(photo), 256):       # bincount takes 8 bytes a pixel
+        for channel in range(3):
+            shares[channel] += np.bincount(photo[top:top + 256, :, channel].ravel(),
+                                           minlength=levels)
+    shares /= photo[..., 0].size
+    low, high = np.log(0.02), np.log(50)        # exponent: the larger, the darker
+    for _ in range(30):
+        middle = (low + high) / 2
+        curve = power_curve(np.exp(middle), photo.dtype) / (levels - 1)
+        low, high = ((middle, high) if LUMA @ shares @ curve > brightness
+                     else (low, middle))
+    return np.exp((low + high) / 2)
+
+
+def set_brightness(photo, brightness):
+    """A photo with mean luma `brightness` in (0, 1), by one power curve.
+
+    Monotone in `brightness`. Pixels of pure black and white stay what they are, so a
+    photo that has many of them comes as near as they allow: see `mean_luma`.
+    """
+    return power_curve(brightness_exponent(photo, brightness), photo.dtype)[photo]
+
+
+def enhance(network, photo, brightness=None, strength=1.0, tile=TILE, thumbnail=None):
+    """Brighten a photo (H, W, 3) of any size, uint8 or uint16: the same shape and type.
+
+    `network`: what `lowlight.load` returns. `strength`: 1 is the network's photo, 0 the
+    photo as it was, between them a mix. `brightness`: mean luma in (0, 1) of the result;
+    None leaves it to the network. `tile`: pixels a side worked on at a time; it bounds the
+    memory and changes nothing else. `thumbnail`: by default that of the photo; for a clip,
+    one smoothed over time. Raises ValueError for other types, shapes or ranges.
+    """
+    if photo.dtype not in (np.uint8, np.uint16) or photo.shape[2:] != (3,):
+        raise ValueError("expected a uint8 or uint16 photo (H, W, 3), "
+                         f"got {photo.dtype} {photo.shape}")
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength {strength}: must lie between 0 and 1")
+    result = np.empty_like(photo)
+    thumbnail = make_thumbnail(photo) if thumbnail is None else thumbnail
+    for rows, columns, output in enhance_tiles(network, photo, thumbnail, tile):
+        if strength < 1:
+            before = photo[rows, columns] / np.float32(np.iinfo(photo.dtype).max)
+            output = before + strength * (np.clip(output, 0, 1) - before)
+        result[rows, columns] = quantise(output, photo.dtype)
+    return result if brightness is None else set_brightness(result, brightness)

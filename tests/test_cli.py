@@ -1,0 +1,227 @@
+"""The command: names, structure, refusals, exit status; nothing lost or half-written."""
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import lowlight
+from lowlight import cli, photo as photos
+
+
+@pytest.fixture
+def run(tmp_path, capsys, monkeypatch):
+    """run("in", "--out", "out") -> (exit status, printed, errors), from tmp_path."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        return cli.main([str(one) for one in arguments]), *capsys.readouterr()
+    return call
+
+
+def put(path, rng, size=(30, 40), **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(rng.integers(0, 60, (*size, 3)).astype(np.uint8))
+    image.save(path, **options)
+    return path
+
+
+def names(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")
+            if path.is_file()}
+
+
+def command(tmp_path, *arguments, limit="unlimited", **options):
+    """Start the command in a process whose files may not grow beyond `limit` KiB."""
+    return subprocess.Popen(
+        ["bash", "-c", f'ulimit -f {limit}; exec "$@"', "-", sys.executable, "-m",
+         "lowlight", *map(str, arguments)], cwd=tmp_path, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, **options)
+
+
+def test_without_out_the_result_stands_beside_the_photo(tmp_path, rng, run):
+    put(tmp_path / "in/a.jpg", rng)
+    status, printed, errors = run("in/a.jpg")
+    assert status == 0 and printed.startswith("1 files") and errors == ""
+    assert names(tmp_path / "in") == {"a.jpg", "a-bright.jpg"}
+    status, printed, errors = run("in")         # the result is not brightened again
+    assert status == 1 and "a-bright.jpg: exists" in errors
+    assert run("in", "--overwrite")[0] == 0
+    assert names(tmp_path / "in") == {"a.jpg", "a-bright.jpg"}
+
+
+def test_a_folder_keeps_its_structure_and_formats(tmp_path, rng, run):
+    for name in ("a.jpg", "sub/b.PNG", "sub/Nacht über Köln.webp", "c.gif", "c.png", "d.bmp"):
+        put(tmp_path / "in" / name, rng)
+    (tmp_path / "in/.hidden.png").write_text("x")
+    (tmp_path / "in/Thumbs.db").write_text("x")
+    status, printed, _ = run("in", "--out", "out")
+    assert status == 0 and printed.startswith("6 files")
+    assert names(tmp_path / "out") == {"a.jpg", "sub/b.PNG", "sub/Nacht über Köln.webp",
+                                       "c.png", "c.png.png", "d.bmp"}
+    dark = lowlight.load_photo(tmp_path / "in/sub/b.PNG")
+    assert np.array_equal(lowlight.load_photo(tmp_path / "out/sub/b.PNG"),
+                          lowlight.enhance(lowlight.load(), dark))
+
+
+def test_results_inside_the_input_are_not_inputs(tmp_path, rng, run):
+    put(tmp_path / "in/x.png", rng)
+    for _ in range(2):
+        assert run("in", "--out", "in/out", "--overwrite")[0] == 0
+    assert names(tmp_path / "in/out") == {"x.png"}
+    put(tmp_path / "out/night/a.png", rng)      # but results may lie above the photos
+    assert run("out/night", "--out", "out")[0] == 0
+    assert (tmp_path / "out/a.png").exists()
+
+
+def test_strength_and_brightness(tmp_path, rng, run):
+    dark = lowlight.load_photo(put(tmp_path / "a.png", rng))
+    assert run("a.png", "--strength", "0", "--out", "none")[0] == 0
+    assert np.array_equal(lowlight.load_photo(tmp_path / "none/a.png"), dark)
+    lumas = []
+    for strength in ("0.5", "1"):
+        assert run("a.png", "--strength", strength, "--out", strength)[0] == 0
+        lumas.append(photos.mean_luma(lowlight.load_photo(tmp_path / strength / "a.png")))
+    assert photos.mean_luma(dark) < lumas[0] < lumas[1]
+    assert run("a.png", "--brightness", "0.6", "--strength", "0.5", "--out", "set")[0] == 0
+    assert photos.mean_luma(lowlight.load_photo(tmp_path / "set/a.png")) == pytest.approx(
+        0.6, abs=0.02)
+
+
+def test_format_depth_tile_and_extreme_sizes(tmp_path, rng, run):
+    sizes = ((1, 1), (10, 3000), (200, 150))
+    for number, size in enumerate(sizes):
+        put(tmp_path / f"in/{number}.jpg", rng, size)
+    assert run("in", "--format", "webp", "--tile", "64", "--out", "out")[0] == 0
+    assert run("in", "--depth", "16", "--out", "deep")[0] == 0
+    for number, size in enumerate(sizes):
+        assert lowlight.load_photo(tmp_path / f"out/{number}.webp").shape == (*size, 3)
+        deep = lowlight.load_photo(tmp_path / f"deep/{number}.png", depth=16)
+        assert deep.shape == (*size, 3)
+    assert len(np.unique(deep % 257)) > 50
+
+
+def test_one_bad_file_is_named_and_the_rest_is_done(tmp_path, rng, run):
+    put(tmp_path / "in/good.png", rng)
+    (tmp_path / "in/empty.jpg").write_bytes(b"")
+    (tmp_path / "in/text.png").write_text("no photo")
+    (tmp_path / "in/clip.mp4").write_bytes(b"no clip")
+    Image.new("1", (20000, 20000)).save(tmp_path / "in/bomb.png")
+    cut = put(tmp_path / "in/cut.jpg", rng, (300, 300))
+    cut.write_bytes(cut.read_bytes()[:3000])
+    status, printed, errors = run("in", "--out", "out")
+    assert status == 1 and "1 files" in printed and "5 failed" in printed
+    assert all(name in errors for name in ("empty.jpg", "text.png", "clip.mp4", "cut.jpg"))
+    assert "bomb.png: refused, more than" in errors and "Traceback" not in errors
+    assert names(tmp_path / "out") == {"good.png"}
+
+
+def test_originals_and_namesakes_are_safe(tmp_path, rng, run):
+    before = [put(tmp_path / folder / "1.png", rng).read_bytes() for folder in "abc"]
+    status, _, errors = run("a", "--out", "a", "--overwrite")
+    assert status == 1 and "would replace" in errors
+    assert run("a/1.png", "b/1.png", "c/1.png", "--out", "out")[0] == 0
+    assert len(names(tmp_path / "out")) == 3
+    assert [(tmp_path / folder / "1.png").read_bytes() for folder in "abc"] == before
+    status, _, errors = run("a", "--out", "out")
+    assert status == 1 and "exists; move it or add --overwrite" in errors
+
+
+def test_a_brightness_out_of_reach_is_said(tmp_path, run):
+    Image.new("RGB", (60, 40), "white").save(tmp_path / "a.png")
+    status, _, errors = run("a.png", "--brightness", "0.4", "--strength", "0", "--out", "out")
+    assert status == 0 and "a.png: mean luma 1.00 instead of 0.4" in errors
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (("--brightness", "7"), "between 0 and 1"), (("--brightness", "0"), "between 0 and 1"),
+    (("--strength", "1.5"), "between 0 and 1"), (("--quality", "0"), "invalid choice"),
+    (("--depth", "16", "--format", "jpg"), "take png or tif")])
+def test_a_wrong_command_ends_with_status_2(tmp_path, run, capsys, arguments, message):
+    with pytest.raises(SystemExit) as ended:
+        run("a.png", *arguments)
+    assert ended.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_nothing_to_do_is_status_1(tmp_path, run):
+    (tmp_path / "empty").mkdir()
+    status, _, errors = run("empty")
+    assert status == 1 and "no photo found in empty" in errors
+    status, _, errors = run("nowhere.jpg")
+    assert status == 1 and "nowhere.jpg" in errors
+
+
+def test_bad_weights_are_refused_by_name(tmp_path, rng, run):
+    import onnx
+    put(tmp_path / "a.png", rng)
+    released = (lowlight.network.RELEASED).read_bytes()
+    (tmp_path / "cut.onnx").write_bytes(released[:5000])
+    (tmp_path / "text.onnx").write_text("no network")
+    (tmp_path / "model.pkl").write_bytes(b"\x80\x04cos\nsystem\n(S'true'\ntR.")
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
+    other = onnx.helper.make_model(onnx.helper.make_graph(
+        [onnx.helper.make_node("Identity", ["x"], ["y"])], "g", [value],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])]),
+        opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(other, tmp_path / "other.onnx")
+    unnamed = onnx.load_from_string(released)
+    del unnamed.metadata_props[:]
+    onnx.save(unnamed, tmp_path / "bare.onnx")
+    for name in ("cut.onnx", "text.onnx", "model.pkl", "other.onnx", "bare.onnx",
+                 "none.onnx"):
+        status, _, errors = run("a.png", "--weights", name)
+        assert status == 2 and errors.startswith(f"error: {name}"), errors
+    assert names(tmp_path) >= {"a.png"} and not (tmp_path / "a-bright.png").exists()
+
+
+def test_help_and_version(run, capsys):
+    for flag, text in (("--help", "lowlight night.nef --depth 16"),
+                       ("--version", lowlight.__version__)):
+        with pytest.raises(SystemExit) as ended:
+            run(flag)
+        assert ended.value.code == 0 and text in capsys.readouterr().out
+
+
+def test_an_output_that_cannot_be_written_is_named(tmp_path, rng, run):
+    put(tmp_path / "a.png", rng)
+    (tmp_path / "file").write_text("no folder")
+    status, _, errors = run("a.png", "--out", "file")
+    assert status == 1 and "cannot be written" in errors and "a.png" in errors
+
+
+def test_a_full_disk_loses_only_what_does_not_fit(tmp_path, rng):
+    put(tmp_path / "large.png", rng, (400, 500))
+    put(tmp_path / "small.png", rng)
+    process = command(tmp_path, "large.png", "small.png", "--out", "out", limit=64)
+    _, errors = process.communicate()
+    assert process.returncode == 1 and "large.png: cannot be written" in errors
+    assert "Traceback" not in errors and "choose another" in errors
+    assert names(tmp_path / "out") == {"small.png"}
+
+
+def test_killed_while_writing_leaves_no_half_photo(tmp_path, rng):
+    for number in range(40):
+        put(tmp_path / f"in/{number}.png", rng, (300, 300))
+    process = command(tmp_path, "in", "--out", "out")
+    while len(list(tmp_path.glob("out/[0-9]*.png"))) < 2 and process.poll() is None:
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    made = [path for path in (tmp_path / "out").iterdir() if path.name[0] != "."]
+    assert 2 <= len(made) < 40
+    assert all(lowlight.load_photo(path).shape == (300, 300, 3) for path in made)
+
+
+def test_ctrl_c_keeps_what_is_done_and_says_what_is_left(tmp_path, rng):
+    for number in range(60):
+        put(tmp_path / f"in/{number}.png", rng, (300, 300))
+    process = command(tmp_path, "in", "--out", "out", start_new_session=True)
+    while not list(tmp_path.glob("out/[0-9]*.png")) and process.poll() is None:
+        time.sleep(0.005)
+    os.killpg(process.pid, 2)
+    printed, errors = process.communicate()
+    assert process.returncode == 1 and "files are left" in errors
+    assert "Traceback" not in errors and "results: out" in printed

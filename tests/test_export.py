@@ -1,0 +1,121 @@
+"""Exports agree with Keras, each in its own runtime, and work as weights of the tool."""
+import builtins
+import sys
+
+import numpy as np
+import onnxruntime
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+import lowlight
+from lowlight import cnn, export
+
+SIZES = ((48, 64), (51, 37), (10, 211))
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory):
+    """(Keras model, folder with model.keras, model.onnx, model.tflite, half.tflite)."""
+    import keras
+    keras.utils.set_random_seed(0)
+    model, rng = cnn.build_model((8, 8, 8)), np.random.default_rng(0)
+    for variable in model.trainable_variables:          # random, so no branch is silent
+        scale = 1 / np.sqrt(np.prod(variable.shape[:-1]))
+        variable.assign(variable + rng.normal(0, scale, variable.shape))
+    folder = tmp_path_factory.mktemp("exports")
+    model.save(folder / "model.keras")
+    lowlight.export_model(model, folder / "model.onnx")
+    lowlight.export_model(model, folder / "model.tflite")
+    lowlight.export_model(model, folder / "half.tflite", float16=True)
+    return model, folder
+
+
+def run_onnx(path, photo, thumbnail):
+    session = onnxruntime.InferenceSession(str(path))
+    return session.run(None, {"photo": photo, "thumbnail": thumbnail})[0]
+
+
+def run_litert(path, photo, thumbnail):
+    interpreter = Interpreter(str(path))
+    inputs = {("photo" if "photo" in one["name"] else "thumbnail"): one["index"]
+              for one in interpreter.get_input_details()}
+    interpreter.resize_tensor_input(inputs["photo"], photo.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(inputs["photo"], photo)
+    interpreter.set_tensor(inputs["thumbnail"], thumbnail)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+
+@pytest.mark.parametrize("name, run, most", [
+    ("model.onnx", run_onnx, 1e-4), ("model.tflite", run_litert, 1e-4),
+    ("half.tflite", run_litert, 1 / 255)])
+def test_an_export_agrees_with_keras(exports, rng, name, run, most):
+    model, folder = exports
+    for size in SIZES:
+        photo = rng.integers(0, 80, (*size, 3)).astype(np.uint8)
+        inputs = photo[None] / np.float32(255), cnn.make_thumbnail(photo)[None]
+        output = model.predict_on_batch(list(inputs))
+        difference = run(folder / name, *inputs) - output
+        assert output.std() > 0.01 and difference.shape == (1, *size, 3)
+        assert np.abs(difference).max() < most, size
+
+
+def test_float16_takes_half_the_space_and_no_part_stays(exports):
+    _, folder = exports
+    full, half = ((folder / name).stat().st_size for name in ("model.tflite", "half.tflite"))
+    assert half < 0.65 * full
+    assert len(list(folder.iterdir())) == 4
+
+
+def test_both_weights_files_make_the_same_photo(exports, rng):
+    """Keras and ONNX Runtime, in one piece and in tiles, through the tool."""
+    model, folder = exports
+    networks = [lowlight.load(folder / name) for name in ("model.keras", "model.onnx")]
+    for network in networks:
+        assert (network.multiple, network.radius) == (8, export.receptive_radius(model))
+    for size in ((1, 1), (90, 211)):
+        photo = rng.integers(0, 80, (*size, 3)).astype(np.uint8)
+        whole = cnn.brighten(model, photo).astype(int)
+        for network in networks:
+            for tile in (16, 5000):
+                result = lowlight.enhance(network, photo, tile=tile)
+                assert np.abs(result - whole).max() <= 1, (size, tile)
+
+
+def test_weights_of_another_kind_are_refused_by_name(exports, tmp_path):
+    import onnx
+    content = (exports[1] / "model.onnx").read_bytes()
+    plain = onnx.load_from_string(content)
+    del plain.metadata_props[:]                         # as others export
+    for name, written, message in (
+            ("half.onnx", content[:len(content) // 2], "no ONNX network"),
+            ("text.onnx", b"text", "no ONNX network"), ("empty.onnx", b"", "no ONNX network"),
+            ("plain.onnx", plain.SerializeToString(), "lowlight.export_model"),
+            ("bad.keras", b"text", "no Keras model"), ("old.h5", b"", ".onnx or .keras")):
+        (tmp_path / name).write_bytes(written)
+        with pytest.raises(ValueError, match=f"{name}.*{message}"):
+            lowlight.load(tmp_path / name)
+    with pytest.raises(ValueError, match="gone.onnx"):
+        lowlight.load(tmp_path / "gone.onnx")
+
+
+def test_what_cannot_be_exported_is_said(exports, tmp_path, monkeypatch):
+    model, _ = exports
+    for name, float16 in (("model.pb", False), ("model.onnx", True)):
+        with pytest.raises(ValueError, match=name):
+            lowlight.export_model(model, tmp_path / name, float16)
+
+    def missing(name, *arguments, real=builtins.__import__):
+        if name.startswith("tf2onnx"):
+            raise ImportError("No module named 'tf2onnx'", name="tf2onnx")
+        return real(name, *arguments)
+    for name in [name for name in sys.modules if name.startswith("tf2onnx")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(builtins, "__import__", missing)
+    with pytest.raises(ValueError, match="pip install tf2onnx"):
+        lowlight.export_model(model, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    with pytest.raises(ValueError, match="from the TensorFlow backend"):
+        lowlight.export_model(model, tmp_path / "model.tflite")

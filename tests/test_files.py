@@ -1,0 +1,558 @@
+"""Photo files in and out: odd formats, tags, 16 bits, HEIC, raw, what is refused."""
+import io
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
+
+from lowlight import files
+from lowlight.files import load_photo, load_tags, save_photo
+from lowlight.network import Network
+from lowlight.photo import mean_luma
+
+ROOT = Path(__file__).resolve().parent.parent
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+DATE = "2026:11:22 00:00:00"
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def noise(rng, *size, dtype=np.uint8):
+    return rng.integers(0, np.iinfo(dtype).max, (*size, 3)).astype(dtype)
+
+
+def exif_block(orientation=6, artist=b"Jose"):
+    """EXIF bytes as a camera writes them: maker, date, place, an owner, a preview."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = orientation, "A camera"
+    exif[0x013B] = "?" * len(artist)            # Pillow itself writes only ASCII
+    exif.get_ifd(0x8769).update({0x9003: DATE, 0x829A: 0.01, 0x927C: b"maker" * 9})
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 8.0, 1.5)})
+    block = bytearray(exif.tobytes().replace(b"?" * len(artist), artist)[6:])
+    preview = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(preview, "JPEG")
+    order = {b"II": "<", b"MM": ">"}[bytes(block[:2])]
+    start, = struct.unpack_from(order + "L", block, 4)
+    count, = struct.unpack_from(order + "H", block, start)
+    struct.pack_into(order + "L", block, start + 2 + 12 * count, len(block))
+    at = len(block) + 30
+    block += struct.pack(order + "HHHLLHHLLL", 2, 0x0201, 4, 1, at, 0x0202, 4, 1,
+                         len(preview.getvalue()), 0) + preview.getvalue()
+    return b"Exif\0\0" + bytes(block)
+
+
+def told(path):
+    """(orientation, maker, artist as bytes, date, latitude, has preview) of a file."""
+    with Image.open(path) as image:
+        exif = image.getexif()
+        return (exif.get(0x0112), exif.get(0x010F), exif[0x013B].encode("latin-1"),
+                exif.get_ifd(0x8769).get(0x9003), exif.get_ifd(0x8825).get(2),
+                bool(exif.get_ifd(ExifTags.IFD.IFD1)))
+
+
+def saved(tmp_path, image, name="photo.png", **options):
+    image.save(tmp_path / name, **options)
+    return load_photo(tmp_path / name)
+
+
+# Reading
+
+def test_every_mode_becomes_rgb(tmp_path, rng):
+    colour = Image.fromarray(noise(rng, 300, 12))       # more rows than a band
+    for mode in ("1", "L", "LA", "P", "RGB", "RGBA"):
+        read = saved(tmp_path, colour.convert(mode))
+        assert read.shape == (300, 12, 3) and read.dtype == np.uint8, mode
+        wanted = colour.convert(mode).convert("RGBA").convert("RGB")
+        assert np.array_equal(read, np.asarray(wanted)), mode
+    for mode, name in (("CMYK", "a.jpg"), ("CMYK", "a.tif"), ("YCbCr", "b.jpg"),
+                       ("LAB", "c.tif")):
+        assert saved(tmp_path, colour.convert(mode), name).shape == (300, 12, 3), mode
+
+
+def test_deep_grey_and_floats_are_scaled(tmp_path):
+    levels = np.array([[0, 257, 32896, 65535]], np.uint16)
+    for name in ("deep.png", "deep.tif"):
+        read = saved(tmp_path, Image.fromarray(levels), name)
+        assert read[0, :, 0].tolist() == [0, 1, 128, 255]
+    floats = np.zeros((600, 1), np.float32)
+    floats[:3, 0] = 0, 0.5, 1               # the largest level lies in another band
+    read = saved(tmp_path, Image.fromarray(floats), "float.tif")
+    assert read[:3, 0, 1].tolist() == [0, 128, 255]
+
+
+def test_alpha_is_dropped_not_blended(tmp_path):
+    clear = Image.new("RGBA", (4, 4), (200, 100, 50, 0))
+    assert (saved(tmp_path, clear) == [200, 100, 50]).all()
+    palette = Image.new("P", (4, 4), 1)
+    palette.putpalette([0, 0, 0, 200, 100, 50])
+    assert (saved(tmp_path, palette, transparency=1) == [200, 100, 50]).all()
+
+
+def test_first_frame_upright(tmp_path, rng):
+    frames = [Image.new("RGB", (6, 5), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert (load_photo(tmp_path / "a.gif") == [255, 0, 0]).all()
+    photo = noise(rng, 10, 20)
+    read = saved(tmp_path, Image.fromarray(photo), exif=exif_block(6))
+    assert np.array_equal(read, np.rot90(photo, -1))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (10, 20000)])
+def test_extreme_shapes(tmp_path, rng, size):
+    assert saved(tmp_path, Image.fromarray(noise(rng, *size))).shape == (*size, 3)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.heic", "a.dng"])
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("content", [
+    b"", b"text", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"II*\0\x08\0\0\0",
+    b"\0\0\0\x18ftypheic\0\0\0\0"])
+def test_what_is_no_photo_is_named(tmp_path, name, depth, content, capfd):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{name}: not a readable photo.*replace it"):
+        load_photo(tmp_path / name, depth)
+    with pytest.raises(ValueError, match="gone.png"):
+        load_photo(tmp_path / "gone.png", depth)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name, depth", [
+    ("a.jpg", 8), ("a.png", 8), ("a.tif", 8), ("d.png", 16), ("d.tif", 16),
+    ("a.heic", 8), ("a.dng", 8)])
+def test_a_cut_off_photo_is_refused(tmp_path, rng, name, depth, capfd):
+    path = tmp_path / name
+    if path.suffix == ".dng":
+        write_dng(path, 6554)
+    elif path.suffix == ".heic":
+        write_heic(path, noise(rng, 100, 120))
+    else:
+        save_photo(path, noise(rng, 100, 120, dtype=np.dtype(f"uint{depth}")))
+    content = path.read_bytes()
+    path.write_bytes(content[:len(content) * 2 // 3])
+    with pytest.raises(ValueError, match=f"{name}: not a readable photo.*replace it"):
+        load_photo(path, depth)
+    assert capfd.readouterr().err == ""
+
+
+def huge_png():
+    """A PNG that claims 50000 x 50000 pixels of 16 bits."""
+    def chunk(kind, content):
+        return (struct.pack(">I", len(content)) + kind + content
+                + struct.pack(">I", zlib.crc32(kind + content)))
+    header = struct.pack(">IIBBBBB", 50000, 50000, 16, 2, 0, 0, 0)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"")
+            + chunk(b"IEND", b""))
+
+
+def test_too_many_pixels_are_refused_before_decoding(tmp_path, rng, monkeypatch):
+    (tmp_path / "bomb.png").write_bytes(huge_png())
+    for depth in (8, 16):
+        with pytest.raises(ValueError, match="bomb.png: refused, more than 200,"):
+            load_photo(tmp_path / "bomb.png", depth)
+    photo = noise(rng, 200, 200)
+    write_dng(tmp_path / "a.dng", 6554)
+    write_heic(tmp_path / "a.heic", photo)
+    save_photo(tmp_path / "a.tif", photo.astype(np.uint16))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5_000)
+    for name in ("a.dng", "a.heic", "a.tif"):
+        for depth in (8, 16):
+            with pytest.raises(ValueError, match=f"{name}: refused"):
+                load_photo(tmp_path / name, depth)
+
+
+def test_clips_of_other_kinds_get_a_remedy(tmp_path):
+    with pytest.raises(ValueError, match="a.AVI: clips are read as MP4.*convert it"):
+        load_photo(tmp_path / "a.AVI")
+
+
+def run_python(code, folder):
+    """Run `code` in a fresh Python in `folder`; returns what it printed."""
+    return subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True,
+                          text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+
+
+def test_an_ordinary_photo_needs_only_numpy_and_pillow(tmp_path, rng):
+    save_photo(tmp_path / "a.jpg", noise(rng, 20, 30))
+    code = ("import sys, lowlight.files as files\n"
+            "photo, tags = files.load_photo('a.jpg'), files.load_tags('a.jpg')\n"
+            "files.save_photo('b.png', photo, tags)\n"
+            "print({'pyvips', 'rawpy', 'pillow_heif', 'keras'} & set(sys.modules))")
+    done = run_python(code, tmp_path)
+    assert done.stdout == "set()\n", done.stderr
+
+
+# 16 bits
+
+def write_deep(path, photo, photometric="rgb", **options):
+    tifffile.imwrite(path, photo, photometric=photometric, **options)
+
+
+@pytest.mark.parametrize("name, options", [
+    ("plain.tif", {}), ("tiles.tif", {"tile": (64, 64)}),
+    ("big-endian.tif", {"byteorder": ">"}),
+    ("planes.tif", {"planarconfig": "separate"}),       # which Pillow misreads
+    ("zip.tif", {"compression": "zlib", "predictor": True})])
+def test_tiff_of_16_bits_keeps_them(tmp_path, rng, name, options):
+    photo = noise(rng, 100, 120, dtype=np.uint16)
+    planes = "planarconfig" in options
+    written = np.moveaxis(photo, 2, 0) if planes else photo
+    write_deep(tmp_path / name, written, **options)
+    assert np.array_equal(load_photo(tmp_path / name, 16), photo)
+    assert np.abs(load_photo(tmp_path / name) - photo / 257.0).max() <= 1
+
+
+def test_grey_and_alpha_of_16_bits(tmp_path, rng):
+    photo = rng.integers(0, 65535, (30, 40, 4)).astype(np.uint16)
+    write_deep(tmp_path / "alpha.tif", photo, extrasamples=["unassalpha"])
+    assert np.array_equal(load_photo(tmp_path / "alpha.tif", 16), photo[..., :3])
+    for name in ("grey.png", "grey.tif"):
+        Image.fromarray(photo[..., 0]).save(tmp_path / name)
+        assert np.array_equal(load_photo(tmp_path / name, 16), photo[..., [0, 0, 0]])
+    write_deep(tmp_path / "cmyk.tif", photo, photometric="separated")
+    assert load_photo(tmp_path / "cmyk.tif", 16).shape == (30, 40, 3)
+    write_deep(tmp_path / "white.tif", photo[..., 0], photometric="miniswhite")
+    for depth in (8, 16):
+        white = load_photo(tmp_path / "white.tif", depth)
+        assert np.abs(white / (2 ** depth - 1) * 65535.0
+                      - (65535 - photo[..., [0, 0, 0]])).max() <= 257
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.gif", "a.bmp"])
+def test_8_bits_are_spread_over_16(tmp_path, rng, name):
+    Image.fromarray(noise(rng, 30, 40)).save(tmp_path / name)
+    deep = load_photo(tmp_path / name, 16)
+    assert deep.dtype == np.uint16
+    assert np.array_equal(deep, load_photo(tmp_path / name) * np.uint16(257))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_8_and_16_bits_are_turned_alike(tmp_path, rng, name, orientation):
+    photo = noise(rng, 20, 30, dtype=np.uint16)
+    save_photo(tmp_path / name, photo, files.Tags(exif=exif_block(orientation)))
+    if name == "a.tif":                             # which is written upright
+        tag = (0x0112, 3, 1, orientation, True)
+        write_deep(tmp_path / name, photo, extratags=[tag])
+    deep = load_photo(tmp_path / name, 16)
+    assert deep.shape[:2] == ((20, 30) if orientation < 5 else (30, 20))
+    assert np.abs(load_photo(tmp_path / name) - deep / 257.0).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "A.TIFF"])
+def test_16_bits_round_trip(tmp_path, rng, name):
+    photo = noise(rng, 37, 53, dtype=np.uint16)
+    for written in (photo, np.rot90(photo)):            # in memory in another order
+        save_photo(tmp_path / name, written)
+        assert np.array_equal(load_photo(tmp_path / name, 16), written)
+    if name != "a.png":                                 # as others read it
+        assert np.array_equal(tifffile.imread(tmp_path / name), written)
+
+
+# Tags
+
+@pytest.mark.parametrize("artist", ["José".encode(), "Zoë".encode("latin-1")])
+@pytest.mark.parametrize("source, target, dtype", [
+    ("a.jpg", "b.jpg", "uint8"), ("a.png", "b.webp", "uint8"),
+    ("a.webp", "b.png", "uint8"), ("a.jpg", "b.tif", "uint8"),
+    ("a.tif", "b.tif", "uint8"), ("a.tif", "b.jpg", "uint8"),
+    ("a.jpg", "b.png", "uint16"), ("a.png", "b.tif", "uint16"),
+    ("a.heic", "b.jpg", "uint8")])
+def test_tags_stay_and_the_photo_is_upright(tmp_path, rng, source, target, dtype,
+                                            artist):
+    image, block = Image.fromarray(noise(rng, 30, 40)), exif_block(6, artist)
+    if source == "a.heic":
+        write_heic(tmp_path / source, np.asarray(image), exif=block, icc_profile=SRGB)
+    elif source == "a.tif":
+        save_photo(tmp_path / source, np.asarray(image), files.Tags(block, SRGB))
+    else:
+        image.save(tmp_path / source, exif=block, icc_profile=SRGB)
+    photo = load_photo(tmp_path / source).astype(dtype)
+    save_photo(tmp_path / target, photo, load_tags(tmp_path / source))
+    place = (48.0, 8.0, 1.5)
+    assert told(tmp_path / target) == (1, "A camera", artist, DATE, place, False)
+    assert load_photo(tmp_path / target).shape == photo.shape
+    with Image.open(tmp_path / target) as result:
+        assert result.info["icc_profile"] == SRGB
+        notes = result.getexif().get_ifd(0x8769).get(0x927C)
+        assert notes == (None if ".tif" in source + target else b"maker" * 9)
+
+
+def test_the_dark_preview_is_left_behind(tmp_path, rng):
+    Image.fromarray(noise(rng, 8, 8)).save(tmp_path / "a.jpg", exif=exif_block())
+    rewrite(tmp_path, "a.jpg", "b.jpg")
+    assert told(tmp_path / "a.jpg")[-1] and not told(tmp_path / "b.jpg")[-1]
+
+
+def rewrite(tmp_path, source, target):
+    """Write the photo and the tags of `source` into `target`."""
+    photo, tags = load_photo(tmp_path / source), load_tags(tmp_path / source)
+    save_photo(tmp_path / target, photo, tags)
+
+
+def test_only_a_profile_of_rgb_is_kept(tmp_path, rng):
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    Image.fromarray(noise(rng, 8, 8)).save(tmp_path / "a.png", icc_profile=lab)
+    assert load_tags(tmp_path / "a.png").icc_profile == b""
+
+
+def test_a_profile_that_libpng_refuses_costs_no_photo(tmp_path, rng):
+    odd = (len(SRGB) + 1).to_bytes(4, "big") + SRGB[4:] + b"\0"      # no multiple of 4
+    photo = noise(rng, 8, 8, dtype=np.uint16)
+    save_photo(tmp_path / "a.png", photo, files.Tags(exif_block(1), odd))
+    assert np.array_equal(load_photo(tmp_path / "a.png", 16), photo)
+    assert told(tmp_path / "a.png")[1] == "A camera"
+
+
+XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6" xmp:Rating="5"/></x:xmpmeta>'
+
+
+@pytest.mark.parametrize("source", ["a.jpg", "a.webp"])
+@pytest.mark.parametrize("target", ["b.jpg", "b.png", "b.webp", "b.tif"])
+def test_xmp_stays_upright(tmp_path, rng, source, target):
+    Image.fromarray(noise(rng, 30, 40)).save(tmp_path / source, xmp=XMP)
+    rewrite(tmp_path, source, target)
+    assert load_photo(tmp_path / source).shape == (40, 30, 3)
+    assert load_photo(tmp_path / target).shape == (40, 30, 3)
+    assert b'xmp:Rating="5"' in load_tags(tmp_path / target).xmp
+
+
+def test_16_bits_keep_xmp_and_resolution(tmp_path, rng):
+    pyvips = pytest.importorskip("pyvips")
+    exif = Image.Exif()
+    exif[0x011A] = exif[0x011B] = 300.0
+    tags = files.Tags(exif.tobytes(), xmp=XMP)
+    for name in ("a.png", "a.tif"):
+        save_photo(tmp_path / name, noise(rng, 8, 8, dtype=np.uint16), tags)
+        assert pyvips.Image.new_from_file(tmp_path / name).get("xmp-data") == XMP
+        with Image.open(tmp_path / name) as result:
+            assert result.getexif()[0x011A] == pytest.approx(300)
+
+
+def test_xmp_of_a_clip_that_is_not_copied_is_left_behind(tmp_path, rng):
+    moving = XMP.replace(b"xmp:Rating", b"GCamera:MotionPhoto")
+    Image.fromarray(noise(rng, 8, 8)).save(tmp_path / "a.jpg", xmp=moving)
+    assert load_tags(tmp_path / "a.jpg").xmp == b""
+
+
+def test_tiffs_of_every_mode_keep_the_tags_and_no_layout(tmp_path, rng):
+    exif = Image.Exif()
+    exif[0x010F] = "A scanner"
+    exif.get_ifd(0x8769)[0x9003] = DATE
+    for mode in ("L", "RGB", "RGBA", "CMYK", "1", "P"):
+        image = Image.fromarray(noise(rng, 20, 30)).convert(mode)
+        image.save(tmp_path / "a.tif", exif=exif.tobytes())
+        for target in ("b.tif", "b.jpg"):
+            rewrite(tmp_path, "a.tif", target)
+            assert load_photo(tmp_path / target).shape == (20, 30, 3)
+            with Image.open(tmp_path / target) as result:
+                assert result.getexif()[0x010F] == "A scanner"
+                assert result.getexif().get_ifd(0x8769)[0x9003] == DATE
+
+
+def no_resolution():
+    """EXIF that gives the resolution as 0/0, as some phones do."""
+    exif = Image.Exif()
+    exif[0x011A] = TiffImagePlugin.IFDRational(0, 0)
+    return exif.tobytes()
+
+
+@pytest.mark.parametrize("block", [
+    b"", b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"x" * 50,
+    b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", no_resolution()])
+def test_malformed_tags_cost_no_photo(tmp_path, rng, block):
+    Image.fromarray(noise(rng, 8, 8)).save(tmp_path / "a.jpg", exif=block)
+    for target in ("b.jpg", "b.tif", "b.png"):
+        rewrite(tmp_path, "a.jpg", target)
+    for tags in (load_tags(tmp_path / "a.jpg"), files.Tags(block)):
+        save_photo(tmp_path / "c.png", noise(rng, 8, 8, dtype=np.uint16), tags)
+
+
+def test_a_photo_with_a_broken_tag_block_is_read(tmp_path, rng):
+    photo = noise(rng, 8, 8)
+    broken = b"MM\0\0" + bytes(30)                  # Pillow reports it as no TIFF
+    assert np.array_equal(saved(tmp_path, Image.fromarray(photo), exif=broken), photo)
+    assert load_tags(tmp_path / "photo.png") == files.Tags()
+
+
+def test_no_file_no_tags(tmp_path):
+    (tmp_path / "a.png").write_text("no photo")
+    for name in ("a.png", "gone.jpg"):
+        assert load_tags(tmp_path / name) == files.Tags()
+
+
+# HEIC and raw
+
+def write_heic(path, photo, **options):
+    heif = pytest.importorskip("pillow_heif")
+    mode = "RGB;16" if photo.dtype == np.uint16 else "RGB"
+    size = photo.shape[1::-1]                           # width, height
+    heif.from_bytes(mode, size, photo.tobytes()).save(path, quality=90, **options)
+
+
+def test_heic_is_read_with_its_bits(tmp_path):
+    ramp = np.broadcast_to(np.arange(0, 65536, 512, dtype=np.uint16)[:, None, None],
+                           (128, 64, 3))
+    write_heic(tmp_path / "deep.HIF", ramp)
+    deep, plain = (load_photo(tmp_path / "deep.HIF", depth) for depth in (16, 8))
+    assert deep.dtype == np.uint16 and plain.dtype == np.uint8
+    assert np.abs(deep - ramp.astype(float)).mean() < 400
+    assert np.abs(plain * 257.0 - ramp).mean() < 800
+    write_heic(tmp_path / "plain.heic", plain)
+    assert np.array_equal(load_photo(tmp_path / "plain.heic", 16) // 257,
+                          load_photo(tmp_path / "plain.heic"))
+
+
+def write_dng(path, level, orientation=1, size=(100, 150)):
+    """A raw file of grey `level` out of 65535; the primaries are those of sRGB."""
+    matrix = (3.2406, -1.5372, -0.4986, -0.9689, 1.8758, 0.0415, 0.0557, -0.2040, 1.057)
+    fractions = [part for value in matrix for part in (round(value * 10000), 10000)]
+    tags = [(271, 2, 0, "A maker"), (272, 2, 0, "A camera"), (274, 3, 1, orientation),
+            (33421, 3, 2, (2, 2)), (33422, 1, 4, bytes([0, 1, 1, 2])),      # Bayer RGGB
+            (36867, 2, 0, DATE), (50706, 1, 4, bytes([1, 4, 0, 0])),        # DNG 1.4
+            (50714, 3, 1, 0), (50717, 4, 1, 65535), (50721, 10, 9, fractions),
+            (50728, 5, 3, (1, 1, 1, 1, 1, 1)), (50778, 3, 1, 21)]       # neutral, D65
+    tifffile.imwrite(path, np.full(size, level, np.uint16), photometric=32803,
+                     metadata=None, extratags=[(*tag, True) for tag in tags])
+
+
+def test_raw_is_developed_as_dark_as_it_was_taken(tmp_path):
+    pytest.importorskip("rawpy")
+    write_dng(tmp_path / "a.dng", 655)                  # 1 % of white
+    srgb = 1.055 * (655 / 65535) ** (1 / 2.4) - 0.055
+    for depth, largest in ((8, 255), (16, 65535)):
+        photo = load_photo(tmp_path / "a.dng", depth)
+        assert photo.shape == (100, 150, 3) and photo.dtype == f"uint{depth}"
+        assert np.abs(photo / largest - srgb).max() < 1 / 255
+
+
+def test_raw_is_upright_and_keeps_its_tags(tmp_path):
+    pytest.importorskip("rawpy")
+    write_dng(tmp_path / "a.DNG", 6554, orientation=6)
+    assert load_photo(tmp_path / "a.DNG").shape == (150, 100, 3)
+    for target in ("b.jpg", "b.tif"):
+        rewrite(tmp_path, "a.DNG", target)
+        with Image.open(tmp_path / target) as result:
+            exif = result.getexif()
+            assert (exif[0x0110], exif[0x9003], exif[0x0112]) == ("A camera", DATE, 1)
+
+
+@pytest.mark.parametrize("name, package, extra", [("a.HEIC", "pillow_heif", "heic"),
+                                                  ("a.cr3", "rawpy", "raw")])
+def test_a_missing_package_is_named(tmp_path, monkeypatch, name, package, extra):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ValueError, match=rf"{name}: .*install 'lowlight\[{extra}\]'"):
+        load_photo(tmp_path / name)
+    assert load_tags(tmp_path / name) == files.Tags()
+
+
+# Writing
+
+@pytest.mark.parametrize("suffix", sorted(files.WRITTEN))
+def test_every_format_holds_a_photo(tmp_path, suffix):
+    photo = np.full((20, 30, 3), (40, 80, 120), np.uint8)
+    path = tmp_path / f"Nacht über Köln{suffix}"
+    save_photo(path, photo, files.Tags(exif_block(1), SRGB, XMP))
+    read = load_photo(path).astype(int)
+    assert np.abs(read - photo).max() <= (3 if suffix in files.LARGEST_SIDE else 0)
+
+
+def test_quality_changes_the_size(tmp_path, rng):
+    for name in ("a.jpg", "a.webp"):
+        sizes = []
+        for quality in (30, 95):
+            save_photo(tmp_path / name, noise(rng, 60, 60), quality=quality)
+            sizes.append((tmp_path / name).stat().st_size)
+        assert sizes[0] < sizes[1]
+
+
+@pytest.mark.parametrize("name, photo, message", [
+    ("a.jpg", np.zeros((1, 65501, 3), np.uint8), "65500 pixels a side; choose PNG"),
+    ("a.webp", np.zeros((16384, 1, 3), np.uint8), "16383 pixels a side; choose PNG"),
+    ("a.jpg", np.zeros((2, 2, 3), np.uint16), "16 bits go into PNG or TIFF"),
+    ("a.gif", np.zeros((2, 2, 3), np.uint8), "written as JPEG, PNG"),
+    ("a.png", np.zeros((2, 2)), "expected a uint8 or uint16 photo")])
+def test_what_a_format_cannot_hold_is_said(tmp_path, name, photo, message):
+    with pytest.raises(ValueError, match=f"{name}: .*{message}"):
+        save_photo(tmp_path / name, photo)
+    assert not list(tmp_path.iterdir())
+
+
+def test_tags_too_large_for_jpeg_get_a_remedy(tmp_path, rng):
+    with pytest.raises(ValueError, match="a.jpg: cannot be written.*choose PNG"):
+        tags = files.Tags(b"Exif\0\0" + bytes(70000))
+        save_photo(tmp_path / "a.jpg", noise(rng, 8, 8), tags)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(RuntimeError), files.whole_file(tmp_path / "a.txt") as part:
+        part.write_text("half")
+        raise RuntimeError
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_that_is_a_file_is_named(tmp_path, rng):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(OSError, match="photo.png: cannot be written.*another folder"):
+        save_photo(tmp_path / "file" / "photo.png", noise(rng, 5, 5))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits")
+def test_a_full_disk_leaves_nothing_behind(tmp_path):
+    code = """if True:
+        import resource, signal, sys, numpy as np
+        from lowlight.files import save_photo
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        photo = np.random.default_rng(0).integers(0, 255, (300, 300, 3), "uint8")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+        for name, dtype in (("a.jpg", "uint8"), ("a.png", "uint8"), ("a.webp", "uint8"),
+                            ("a.tif", "uint8"), ("a.bmp", "uint8"), ("b.png", "uint16"),
+                            ("b.tif", "uint16")):
+            try:
+                save_photo(name, photo.astype(dtype))
+            except OSError as error:
+                print("refused:", error)"""
+    done = run_python(code, tmp_path)
+    assert done.stdout.count("refused: ") == 7 and done.stderr == "", done.stderr
+    assert done.stdout.count("make room or choose another folder") == 7
+    assert list(tmp_path.iterdir()) == []
+
+
+# From file to file
+
+NETWORK = Network(lambda photo, thumbnail: photo ** 0.5, multiple=16, radius=8)
+
+
+@pytest.mark.parametrize("name, depth", [("b.jpg", 8), ("b.png", 16), ("b.tif", 16)])
+def test_enhance_photo_brightens_and_keeps_tags(tmp_path, rng, name, depth):
+    source, target = tmp_path / "a.jpg", tmp_path / name
+    Image.fromarray(noise(rng, 30, 40) // 4).save(source, exif=exif_block(6))
+    result = files.enhance_photo(NETWORK, source, target, depth=depth)
+    assert result == (0.0012, "")
+    before, after = (load_photo(path, depth) for path in (source, target))
+    largest = np.iinfo(after.dtype).max
+    assert np.abs(after / largest - (before / largest) ** 0.5).mean() < 0.02
+    assert told(tmp_path / name)[:3] == (1, "A camera", b"Jose")
+
+
+def test_a_brightness_out_of_reach_is_said(tmp_path):
+    half = np.zeros((40, 60, 3), np.uint8)
+    half[:, 30:] = 255                          # pure black and white cannot be moved
+    source, target = tmp_path / "a.png", tmp_path / "b.png"
+    save_photo(source, half)
+    result = files.enhance_photo(NETWORK, source, target, 0.9)
+    assert "b.png: mean luma 0.50 instead of 0.9" in result.note
+    assert files.enhance_photo(NETWORK, source, target, 0.5).note == ""
+    assert mean_luma(load_photo(target)) == pytest.approx(0.5, abs=0.02)
