@@ -14,7 +14,7 @@ photo right after, start-up included.
 import argparse
 import json
 import os
-import resource
+import re
 import shlex
 import subprocess
 import sys
@@ -31,7 +31,13 @@ COLUMNS = ["megapixels", "start-up (s)", "first photo (s)", "next (s)", "s / MP"
 OTHER = ["lowlight, start to first photo (s)", "the other (s)", "its peak (GB)"]
 
 
-def measure(arguments, begin):
+def peak_memory():
+    """Peak memory of this process in GB; unlike getrusage, without that of its parent."""
+    status = Path("/proc/self/status").read_text()          # Linux
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024 / 1e9
+
+
+def measure(begin, *arguments):
     """Enhance as the command does; returns {"start-up", "photos", "peak", "rate"}.
 
     `begin`: time.monotonic() when this process was started. Seconds of each photo; peak
@@ -45,27 +51,34 @@ def measure(arguments, begin):
         if isinstance(result, Exception):
             raise result
         times.append(time.monotonic())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6        # Linux: kB
-    return {"start-up": times[0] - begin, "photos": np.diff(times).tolist(), "peak": peak,
-            "rate": matmul_rate()}
+    return {"start-up": times[0] - float(begin), "photos": np.diff(times).tolist(),
+            "peak": peak_memory(), "rate": matmul_rate()}
 
 
-def run_command(arguments):
-    """`measure` in a process of its own."""
-    call = [sys.executable, __file__, "--measure", str(time.monotonic()),
-            *map(str, arguments)]
-    done = subprocess.run(call, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def run_other(program, source, target):
-    """(seconds, peak memory in GB) of another program with {input} and {output}."""
-    call = [part.format(input=source, output=target) for part in shlex.split(program)]
+def run_other(*call):
+    """{"seconds", "peak" in GB} of another program."""
     start, process = time.monotonic(), subprocess.Popen(call, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{shlex.join(call)}: failed")
-    return time.monotonic() - start, usage.ru_maxrss / 1e6
+    return {"seconds": time.monotonic() - start, "peak": usage.ru_maxrss * 1024 / 1e9}
+
+
+def macs_a_pixel(weights):
+    """Multiply-accumulates per pixel, counted on the .keras file beside the weights."""
+    from lowlight import cnn
+    model = cnn.load_model(Path(weights).with_suffix(".keras"))
+    return cnn.count_macs(model) / 256 ** 2
+
+
+PARTS = {"--measure": measure, "--run-other": run_other, "--macs": macs_a_pixel}
+
+
+def in_a_process(part, *arguments):
+    """What the function PARTS[part] returns in a small process of its own."""
+    call = [sys.executable, __file__, part, *map(str, arguments)]
+    done = subprocess.run(call, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def write_photo(path, megapixels):
@@ -76,12 +89,6 @@ def write_photo(path, megapixels):
     photo.resize((height * 4 // 3, height)).save(path, quality=95)
 
 
-def macs_a_pixel(weights):
-    """Multiply-accumulates per pixel, counted on the .keras file beside the weights."""
-    from lowlight import cnn
-    return cnn.count_macs(cnn.load_model(weights.with_suffix(".keras"))) / 256 ** 2
-
-
 def measure_size(megapixels, options, macs):
     """The row of the table for photos of so many megapixels."""
     with tempfile.TemporaryDirectory() as folder:
@@ -89,22 +96,25 @@ def measure_size(megapixels, options, macs):
         for photo in photos:
             write_photo(photo, megapixels)
         pixels = np.prod(Image.open(photos[0]).size, dtype=float)
-        run = run_command([*photos, "--out", Path(folder, "bright"), "--weights",
-                           options.weights, *(["--tile", options.tile]
-                                              if options.tile else [])])
+        tile = ["--tile", options.tile] if options.tile else []
+        run = in_a_process("--measure", time.monotonic(), *photos, "--out",
+                           Path(folder, "bright"), "--weights", options.weights, *tile)
         first, second = run["photos"]
         row = [f"{megapixels:g}", *(f"{value:.2f}" for value in (
             run["start-up"], first, second, second / pixels * 1e6, run["peak"])),
                f"{2 * macs * pixels / second / run['rate']:.0%}"]
         if options.other:
-            seconds, peak = run_other(options.other, photos[0], Path(folder, "other.jpg"))
-            row += [f"{value:.2f}" for value in (run["start-up"] + first, seconds, peak)]
+            other = in_a_process("--run-other", *(
+                part.format(input=photos[0], output=Path(folder, "other.jpg"))
+                for part in shlex.split(options.other)))
+            row += [f"{value:.2f}" for value in (
+                run["start-up"] + first, other["seconds"], other["peak"])]
     return row
 
 
 def main():
-    if sys.argv[1:2] == ["--measure"]:          # in the process of its own
-        print(json.dumps(measure(sys.argv[3:], float(sys.argv[2]))))
+    if sys.argv[1:] and sys.argv[1] in PARTS:               # see in_a_process
+        print(json.dumps(PARTS[sys.argv[1]](*sys.argv[2:])))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", default=RELEASED.with_suffix(".onnx"), type=Path)
@@ -113,7 +123,7 @@ def main():
     parser.add_argument("--other", metavar="COMMAND",
                         help="another program, with {input} and {output}")
     options = parser.parse_args()
-    macs = macs_a_pixel(options.weights)
+    macs = in_a_process("--macs", options.weights)
     markdown_head(COLUMNS + (OTHER if options.other else []))
     for megapixels in options.sizes:
         markdown_row(measure_size(megapixels, options, macs))

@@ -8,6 +8,7 @@ the sample set and with a small network. A run that was killed once and resumed 
 with the history and the weights of the run that nobody touched, within 1e-4.
 """
 import argparse
+import contextlib
 import os
 import signal
 import subprocess
@@ -43,14 +44,21 @@ def training_code(output):
     raise SystemExit("CNN.ipynb: no cell with model.fit( and a code cell after it")
 
 
-def start(folder):
-    """The process that trains into `folder`, leader of its own group."""
+@contextlib.contextmanager
+def training(folder):
+    """A process that trains into `folder`, leader of its own group; killed at the end."""
     folder.mkdir(exist_ok=True)
-    (folder / "run.py").write_text(training_code(folder))
+    (folder / "run.py").write_text(training_code(folder), encoding="utf-8")
     with open(folder / "log.txt", "a") as log:      # beside the sample set they share
-        return subprocess.Popen([sys.executable, folder / "run.py"], cwd=folder.parent,
-                                stdout=log, stderr=log, start_new_session=True,
-                                env=os.environ | {"MPLBACKEND": "agg"})
+        process = subprocess.Popen(
+            [sys.executable, folder / "run.py"], cwd=folder.parent, stdout=log,
+            stderr=log, start_new_session=True, env=os.environ | {"MPLBACKEND": "agg"})
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):       # it has ended by itself
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def finish(process, folder):
@@ -84,13 +92,13 @@ def kill_and_resume(folder, delay):
 
     None if it had ended by then.
     """
-    process = start(folder)
-    time.sleep(delay)
-    os.killpg(process.pid, signal.SIGKILL)
-    if process.wait() != -signal.SIGKILL:
+    with training(folder) as process:
+        time.sleep(delay)
+    if process.returncode != -signal.SIGKILL:
         return None
     epochs = epochs_done(folder)
-    finish(start(folder), folder)
+    with training(folder) as process:
+        finish(process, folder)
     return epochs, result(folder)
 
 
@@ -103,11 +111,12 @@ def main():
     with tempfile.TemporaryDirectory() as root:
         cnn.write_sample_pairs(Path(root, "dataset/sample"), seed=0)
         whole = Path(root, "whole")
-        begin, process = time.perf_counter(), start(whole)
-        while not epochs_done(whole) and process.poll() is None:
-            time.sleep(0.01)
-        first = time.perf_counter() - begin
-        finish(process, whole)
+        begin = time.perf_counter()
+        with training(whole) as process:
+            while not epochs_done(whole) and process.poll() is None:
+                time.sleep(0.01)
+            first = time.perf_counter() - begin
+            finish(process, whole)
         total, expected = time.perf_counter() - begin, result(whole)
         for number in range(3 * options.times):
             killed = kill_and_resume(Path(root, f"killed{number}"),

@@ -20,10 +20,12 @@ title = "".join(notebook["cells"][0]["source"])
 title = re.sub(r"!\[(.*?)\]\(.*?\)", lambda found: f"![{found[1]}]({url})", title, count=1)
 notebook["cells"][0]["source"] = title.splitlines(keepends=True)
 for cell in notebook["cells"]:
-    for output in cell.get("outputs", []):
-        if output.get("name") == "stdout":
-            lines = "".join(output["text"]).split("\n")
-            output["text"] = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in
-                                       lines).splitlines(keepends=True)
+    outputs = cell.get("outputs", [])
+    bars = [output for output in outputs if "%|" in "".join(output.get("text", ""))]
+    for output in bars:
+        lines = "".join(output["text"]).rstrip("\n").rpartition("\r")[2]
+        output["text"] = [lines.rpartition("\n")[2] + "\n"]
+    for output in bars[:-1]:
+        outputs.remove(output)
 NOTEBOOK.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n",
                     encoding="utf-8")

@@ -510,7 +510,7 @@ def residual_block(x, vector):
 def upsample(x, width):
     """(B, H, W, C) -> (B, 2 H, 2 W, width); a flat area stays flat."""
     x = layers.UpSampling2D()(layers.Conv2D(width, 1)(x))
-    return layers.AveragePooling2D(3, strides=1, padding="same")(x)
+    return layers.AveragePooling2D(3, strides=1)(layers.ZeroPadding2D()(x))
 
 # %% ../CNN.ipynb #cell-028
 def build_model(widths=(32, 48, 64, 128), blocks=1, head=16):

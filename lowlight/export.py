@@ -8,7 +8,8 @@ import numpy as np
 from lowlight.files import quiet_stderr, whole_file
 
 POINTWISE = {"Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Power", "Sqrt",
-             "Concatenate", "ReLU", "Activation", "PadToMultiple", "CropLike"}
+             "Concatenate", "ReLU", "Activation", "ZeroPadding2D", "PadToMultiple",
+             "CropLike"}
 
 
 def receptive_radius(model):

@@ -79,7 +79,8 @@ def small_run(folder, pairs, hook=None, scope=lambda: contextlib.nullcontext(),
 
     `hook(model, epoch, batch)` is called as each epoch begins (batch None, before the
     state is saved) and after each batch; such a run draws no curves. `parameters`: as in
-    the Parameters cell. A scope other than contextlib.nullcontext switches XLA off.
+    the Parameters cell, and `gpus`. A scope other than contextlib.nullcontext switches
+    XLA off.
     """
     import keras
     from lowlight import cnn
@@ -100,9 +101,9 @@ def small_run(folder, pairs, hook=None, scope=lambda: contextlib.nullcontext(),
         names["LiveCurves"] = Hooked
     exec(next(source for tags, source in cells if "parameters" in tags), names)
     names |= {"CROP": 32, "BATCH_SIZE": 2, "STEPS_PER_EPOCH": 3, "EPOCHS": 4,
-              "WIDTHS": (8, 8), **parameters, "OUTPUT": Path(folder), "embedded": False,
-              "train": pairs[:4], "validation": pairs[4:], "clean": ([], [], []),
-              "scope": scope}
+              "WIDTHS": (8, 8), "gpus": (), **parameters, "OUTPUT": Path(folder),
+              "embedded": False, "scope": scope, "train": pairs[:4],
+              "validation": pairs[4:], "clean": ([], [], [])}
     Path(folder).mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(names["SEED"])
     with scope():

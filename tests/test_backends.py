@@ -13,7 +13,8 @@ PROGRAM = """
 import contextlib, sys
 from pathlib import Path
 sys.path.insert(0, "tests")
-scope, kind, folder = contextlib.nullcontext, sys.argv[1], Path(sys.argv[2])
+scope, gpus = contextlib.nullcontext, ()
+kind, folder = sys.argv[1], Path(sys.argv[2])
 if kind == "two devices":
     import tensorflow as tf
     cpu, = tf.config.list_physical_devices("CPU")
@@ -21,7 +22,7 @@ if kind == "two devices":
         cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     assert strategy.num_replicas_in_sync == 2
-    scope = strategy.scope
+    scope, gpus = strategy.scope, ("CPU:0", "CPU:1")
 import keras, numpy as np
 from conftest import small_run
 from lowlight import cnn
@@ -36,10 +37,10 @@ def hook(model, epoch, batch):
 
 resumed = False
 try:
-    small_run(folder / "run", pairs, hook, scope)
+    small_run(folder / "run", pairs, hook, scope, gpus=gpus)
 except SystemExit:
     resumed = True
-run = small_run(folder / "run", pairs, hook, scope, RESUME=True)
+run = small_run(folder / "run", pairs, hook, scope, gpus=gpus, RESUME=True)
 assert resumed and run["history"]["epoch"].tolist() == [1, 2, 3, 4]
 assert run["history"]["val_loss"][3] < run["history"]["val_loss"][0]
 """
