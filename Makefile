@@ -1,13 +1,13 @@
 # make run       installs what the notebook needs and runs it on the embedded sample set
 # make test      installs what the tests need and runs them
-# make install   tries `pip install .` alone in an empty environment, on one photo
+# make package   tries `pip install .` alone in an empty environment, on one photo
 # make notebook  runs CNN.ipynb in place, cleans it, exports its module, keeps its figures
 
 PYTHON ?= python3
 BIN := .venv/bin
 export JUPYTER_PREFER_ENV_PATH := 1
 
-.PHONY: run test install notebook export
+.PHONY: run test package notebook export
 
 run: .venv/.run
 	mkdir -p runs/sample
@@ -16,7 +16,7 @@ run: .venv/.run
 test: .venv/.test
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)
 
-install:
+package:
 	rm -rf .install
 	$(PYTHON) -m venv .install
 	.install/bin/pip install --quiet .

@@ -28,30 +28,33 @@ SETTINGS = {"DATASET": "sample", "EPOCHS": 12, "STEPS_PER_EPOCH": 5, "CROP": 64,
 COLUMNS = ["epoch", "loss", "val_loss", "val_psnr", "learning_rate"]
 
 
-def training_code(output):
-    """The notebook's code from the start to the cell after `model.fit(`, with SETTINGS."""
-    sources, ends = [], None
+def training_code():
+    """The notebook's code from the start to the cell after `model.fit(`, with SETTINGS;
+    a script that writes to the folder of its command line."""
+    sources, trains = [], False
     for cell in nbformat.read(ROOT / "CNN.ipynb", 4).cells:
         if cell.cell_type != "code":
             continue
         sources.append(cell.source)
         if "parameters" in cell.metadata.get("tags", ()):
-            sources += [f"{name} = {value!r}" for name, value in
-                        {**SETTINGS, "OUTPUT": str(output)}.items()]
-        if ends:
+            sources += [f"{name} = {value!r}" for name, value in SETTINGS.items()]
+            sources.append("OUTPUT = sys.argv[1]")
+        if trains:
             return "\n\n".join(sources)
-        ends = "model.fit(" in cell.source
+        trains = "model.fit(" in cell.source
     raise SystemExit("CNN.ipynb: no cell with model.fit( and a code cell after it")
 
 
 @contextlib.contextmanager
 def training(folder):
-    """A process that trains into `folder`, leader of its own group; killed at the end."""
+    """A process that trains into `folder`, leader of its own group; killed at the end.
+
+    The script and the sample set that all runs share lie beside the folder.
+    """
     folder.mkdir(exist_ok=True)
-    (folder / "run.py").write_text(training_code(folder), encoding="utf-8")
-    with open(folder / "log.txt", "a") as log:      # beside the sample set they share
+    with open(folder / "log.txt", "a") as log:
         process = subprocess.Popen(
-            [sys.executable, folder / "run.py"], cwd=folder.parent, stdout=log,
+            [sys.executable, "run.py", folder], cwd=folder.parent, stdout=log,
             stderr=log, start_new_session=True, env=os.environ | {"MPLBACKEND": "agg"})
     try:
         yield process
@@ -109,6 +112,7 @@ def main():
     options = parser.parse_args()
     rng, kills, good = np.random.default_rng(options.seed), 0, 0
     with tempfile.TemporaryDirectory() as root:
+        Path(root, "run.py").write_text(training_code(), encoding="utf-8")
         cnn.write_sample_pairs(Path(root, "dataset/sample"), seed=0)
         whole = Path(root, "whole")
         begin = time.perf_counter()

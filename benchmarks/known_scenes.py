@@ -2,7 +2,7 @@
 """What it is worth to have trained on another photo of the scene: the leak, measured.
 
     python benchmarks/known_scenes.py DATASET [--weights FILE] [--steps 12000]
-                                      [--control] [--precision P]
+                                      [--control]
 
 Of every scene that weights/split.json keeps away from training and that has several
 photos, one photo is held out. The weights of stage 1 score it as a photo of an unseen
@@ -54,7 +54,6 @@ def main():
     parser.add_argument("--steps", type=int, default=12000)
     parser.add_argument("--photos", type=int, help="at most so many held out")
     parser.add_argument("--control", action="store_true")
-    parser.add_argument("--precision", default="float32")
     options = parser.parse_args()
     train, validation, test = recipe.frozen_split(options.dataset)
     apart = validation + test
@@ -63,18 +62,12 @@ def main():
     known = {scene_of[pair] for pair in held}
     train += [pair for pair in apart if pair not in held
               and not (options.control and scene_of[pair] in known)]
-    held, weights = held[:options.photos], cnn.load_model(options.weights).get_weights()
-
-    def build():
-        model = cnn.build_model()           # a file would bring its own precision
-        model.set_weights(weights)
-        return model
+    held, build = held[:options.photos], partial(cnn.load_model, options.weights)
     markdown_head([f"the same {len(held)} photos", "PSNR (dB)", "SSIM", "GT-mean (dB)"])
     say("their scenes unseen", build(), held)
     sequence = cnn.PairSequence(train, steps=min(1000, options.steps))
-    recipe.train(build, sequence, options.steps, rate=6e-4, precision=options.precision,
-                 callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
-                            Score(held, build, every=2)])
+    recipe.train(build, sequence, options.steps, rate=6e-4, callbacks=[
+        keras.callbacks.SwapEMAWeights(swap_on_epoch=True), Score(held, build, every=2)])
 
 
 if __name__ == "__main__":
