@@ -112,14 +112,13 @@ def main():
     keras.utils.set_random_seed(0)
     build, rate = NETWORKS[options.network]
     model = build()
-    speed = seconds_a_megapixel(model)
+    line = {"network": options.network, **recipe.size(model),      # before it is compiled
+            "s / MP": f"{seconds_a_megapixel(model):.2f}", "minutes": options.minutes}
     recipe.compile_model(model, rate, average=20)       # a large network makes few steps
     model.fit(cnn.PairSequence(train, steps=200), epochs=10 ** 4, shuffle=False,
               verbose=0, callbacks=[Deadline(2 * 60 * options.minutes, rate)])
     means = recipe.score(partial(recipe.brighten, model), validation[:options.photos])
-    line = {"network": options.network, **recipe.size(model), "s / MP": f"{speed:.2f}",
-            "minutes": options.minutes, "steps": int(model.optimizer.iterations),
-            **recipe.rounded(means)}
+    line |= {"steps": int(model.optimizer.iterations), **recipe.rounded(means)}
     markdown_head(list(line))
     markdown_row(line.values())
     if options.csv:

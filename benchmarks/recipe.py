@@ -120,6 +120,6 @@ def rounded(means):
 
 
 def size(model):
-    """{"parameters", "gmac"} of a model, for one photo of 256 x 256."""
+    """{"parameters", "gmac"} of a model not compiled, for one photo of 256 x 256."""
     return {"parameters": model.count_params(),
             "gmac": f"{cnn.count_macs(model) / 1e9:.2f}"}

@@ -42,12 +42,13 @@ def measure(loss, data, steps, rounds):
     The three take turns, as the machine has slow and fast minutes.
     """
     model = cnn.build_model()
+    flop = 6 * cnn.count_macs(model, CROP) * BATCH_SIZE
     recipe.compile_model(model, 1e-4, loss)
     kinds = [kind(*data, CROP, BATCH_SIZE, steps) for kind in (
         ReadyBatch, cnn.PairSequence)]
     table = [[matmul_rate(ops.matmul), *(step_seconds(model, kind) for kind in kinds)]
              for _ in range(rounds + 1)]
-    return np.array(table[1:]), 6 * cnn.count_macs(model, CROP) * BATCH_SIZE
+    return np.array(table[1:]), flop
 
 
 def main():

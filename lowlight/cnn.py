@@ -208,13 +208,13 @@ def photos_by_role(root):
     found, prefix = {}, rf"(^|/)({'|'.join(ROLES[0] | ROLES[1])})[-_ ]*(?=\d+$)"
     for path in list_photos(root):
         parts = path.with_suffix("").parts
-        for place, part in enumerate(parts[:-1]):
-            for role, names in enumerate(ROLES):
-                if part.lower() in names:
-                    name = "/".join(parts[:place] + parts[place + 1:])
-                    name = re.sub(prefix, r"\1", name, flags=re.I)
-                    name = unicodedata.normalize("NFC", name)   # accents, two ways
-                    found.setdefault(name, ([], []))[role].append(Path(root, path))
+        roles = [(place, role) for place, part in enumerate(parts[:-1])
+                 for role, names in enumerate(ROLES) if part.lower() in names]
+        for place, role in roles[-1:]:          # the innermost folder decides
+            name = "/".join(parts[:place] + parts[place + 1:])
+            name = re.sub(prefix, r"\1", name, flags=re.I)
+            name = unicodedata.normalize("NFC", name)       # accents, in two ways
+            found.setdefault(name, ([], []))[role].append(Path(root, path))
     return found
 
 # %% ../CNN.ipynb #cell-012
@@ -508,7 +508,7 @@ def residual_block(x, vector):
 
 
 def upsample(x, width):
-    """(B, H, W, C) -> (B, 2 H, 2 W, width); a flat area stays flat."""
+    """(B, H, W, C) -> (B, 2 H, 2 W, width); a flat area stays flat but at the edges."""
     x = layers.UpSampling2D()(layers.Conv2D(width, 1)(x))
     return layers.AveragePooling2D(3, strides=1)(layers.ZeroPadding2D()(x))
 
@@ -534,7 +534,7 @@ def build_model(widths=(32, 48, 64, 128), blocks=1, head=16):
         x = layers.Add()([upsample(x, width), skips.pop()])
         for _ in range(blocks):
             x = residual_block(x, vector)
-    x = layers.Concatenate()([upsample(x, head - 6), full])             # (H, W) again
+    x = layers.Add()([upsample(x, head), layers.Conv2D(head, 1)(full)])     # (H, W)
     x = layers.Conv2D(head, 3, padding="same", activation="relu")(x)
     curve, rest = (layers.Conv2D(
         3, 3, padding="same", activation="tanh", kernel_initializer="zeros",
@@ -658,24 +658,24 @@ LOSSES = {"mse": "mse", "charbonnier": charbonnier, "l1_ssim": l1_ssim,
 
 # %% ../CNN.ipynb #cell-039
 class WholePhotos(keras.utils.PyDataset):
-    """Batches of one whole photo, ((low, thumbnail), normal), float32 in [0, 1]; first
-    two that differ in all sides that do, as TensorFlow learns from them which vary."""
+    """Batches of one whole photo, the first two of unlike sizes; `copies` times."""
 
-    def __init__(self, pairs, **options):
+    def __init__(self, pairs, copies=1, **options):
         super().__init__(**options)
         sizes = {load_photo(pair.normal).shape: pair for pair in reversed(pairs)}
         first = [sizes[size] for size in max(
             itertools.combinations(sizes, 2), default=(), key=lambda two: sum(
                 one != other for one, other in zip(*two)))]
-        self.pairs = first + [pair for pair in pairs if pair not in first]
+        first += [pair for pair in pairs if pair not in first]
+        self.pairs, self.copies = first, copies
 
     def __len__(self):
         return len(self.pairs)
 
     def __getitem__(self, index):
-        low, normal, thumbnail = load_pair(self.pairs[index])
-        low, normal = (photo[None] / np.float32(255) for photo in (low, normal))
-        return (low, thumbnail[None]), normal
+        low, normal, thumbnail = (np.repeat(photo[None], self.copies, axis=0)
+                                  for photo in load_pair(self.pairs[index]))
+        return (low / np.float32(255), thumbnail), normal / np.float32(255)
 
 
 def brighten(model, photo):
@@ -732,8 +732,8 @@ def draw_curves(losses, rates, history, stopped):
                          label="" if number else "learning rate reduced")
     if stopped:
         losses.axvline(epochs[-1], color="C3", label=f"stopped: epoch {epochs[-1]:.0f}")
-    losses.set(title="Does it learn, and does it overfit?", ylabel="loss")
-    losses.set_yscale("log" if history["val_loss"].min() > 0 else "linear")
+    losses.set(title="Does it learn, and does it overfit?", ylabel="loss",
+               yscale="log" if history["val_loss"].min() > 0 else "linear")
     losses.legend(frameon=False)
     rates.set(ylabel="learning rate", xlabel="epoch", ylim=(0, None))
     rates.xaxis.get_major_locator().set_params(integer=True)
@@ -809,7 +809,6 @@ def resume(state, model):
     there; returns the epoch to go on at. ValueError for the state of another run."""
     if not state.path.exists():
         return 0
-    model.optimizer.build(model.trainable_variables)
     try:
         with np.load(state.path) as file:
             text = json.loads(str(file["text"]))

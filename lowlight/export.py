@@ -33,6 +33,7 @@ def receptive_radius(model):
             stride *= strides[0]
         elif kind == "UpSampling2D":
             stride //= operation.size[0]
+            radius += (operation.size[0] - 1) * stride
         elif kind == "AveragePooling2D" and strides[0] == 1:
             radius += operation.pool_size[0] // 2 * stride
         elif kind not in POINTWISE:

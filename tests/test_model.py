@@ -115,8 +115,8 @@ def test_macs_by_hand():
     full, half = 32 * 32, 16 * 16
     local = half * 4 * 4 * 6 * 8                        # step down, from six channels
     local += 2 * half * 3 * 3 * 8 * 8                   # one residual block
-    local += half * 8 * 10                              # step up, before pixels repeat
-    local += full * 3 * 3 * 16 * (16 + 3 + 3)           # the three of full size
+    local += half * 8 * 16                              # step up, before pixels repeat
+    local += full * 6 * 16 + full * 3 * 3 * 16 * (16 + 3 + 3)       # at full size
     thumbnail = sum(side * side * 9 * a * b for side, a, b in
                     ((32, 3, 16), (16, 16, 32), (8, 32, 64), (4, 64, 64)))
     dense = 64 * 64 + 2 * 64 * 8
