@@ -32,13 +32,7 @@ def main():
         str(path or "released weights"): partial(lowlight.enhance, lowlight.load(path))
         for path in options.weights}
     rows = recipe.score_rows(methods, photos)
-    untouched = {row["photo"] for row in rows if row["psnr"] == float("inf")}
-    for title, part in (
-            ("darkened", [row for row in rows if row["photo"] not in untouched]),
-            ("as they are", [row for row in rows if row["photo"] in untouched])):
-        count = len({row["photo"] for row in part})
-        if count:
-            print(f"{count} photos, {title}\n\n{cnn.markdown_table(part)}\n")
+    print(f"{len(photos)} photos, darkened\n\n{cnn.markdown_table(rows)}")
     for row in rows if options.csv else ():
         add_row(options.csv, row)
 

@@ -68,7 +68,7 @@ def training(folder):
 def epochs_done(folder):
     """The number of epochs in the history of a run."""
     path = folder / "history.csv"
-    return len(path.read_text().splitlines()) - 1 if path.exists() else 0
+    return max(0, len(path.read_text().splitlines()) - 1) if path.exists() else 0
 
 
 def result(folder):
@@ -114,6 +114,7 @@ def main():
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))       # `training` cleans up
     rng, differences = np.random.default_rng(options.seed), []
     with tempfile.TemporaryDirectory() as root:
         Path(root, "run.py").write_text(training_code(), encoding="utf-8")

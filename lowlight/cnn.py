@@ -339,7 +339,7 @@ def load_pair(pair):
         low = load_photo(pair.low)
     else:
         rng = np.random.default_rng(zlib.crc32(pair.name.encode()))
-        low = darken(normal, rng, **draw_darkness(rng))
+        low = darken(normal, rng, **draw_darkness(rng, as_it_is=0))
     return low, normal, make_thumbnail(low)
 
 # %% ../CNN.ipynb #cell-019
