@@ -5,8 +5,7 @@
 
 FOLDER holds good photos, as CLEAN of the notebook; those of its test tenth are scored,
 which no training with CLEAN = FOLDER has seen. Each photo is darkened in the same way
-every time. One in eight is not darkened at all: these have a table of their own, which
-says how unharmed they come back. Without --weights: the released ones.
+every time. Without --weights: the released ones.
 """
 import argparse
 from functools import partial
