@@ -504,7 +504,8 @@ def residual_block(x, vector):
         width, "tanh", kernel_initializer="zeros")(vector)) for _ in range(2))
     y = layers.Conv2D(width, 3, padding="same")(x)
     y = layers.ReLU()(y * (1 + scale / 2) + shift / 2)
-    return layers.Add()([x, layers.Conv2D(width, 3, padding="same")(y)])
+    y = layers.Conv2D(width, 3, padding="same", kernel_initializer="zeros")(y)
+    return layers.Add()([x, y])
 
 
 def upsample(x, width):

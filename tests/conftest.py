@@ -101,7 +101,7 @@ def small_run(folder, pairs, hook=None, scope=lambda: contextlib.nullcontext(),
         names["LiveCurves"] = Hooked
     exec(next(source for tags, source in cells if "parameters" in tags), names)
     names |= {"CROP": 32, "BATCH_SIZE": 2, "STEPS_PER_EPOCH": 3, "EPOCHS": 4,
-              "WIDTHS": (8, 8), "gpus": (), **parameters, "OUTPUT": Path(folder),
+              "LEARNING_RATE": 1e-3, "WIDTHS": (8, 8), "gpus": (), **parameters, "OUTPUT": Path(folder),
               "embedded": False, "scope": scope, "train": pairs[:4],
               "validation": pairs[4:], "clean": ([], [], [])}
     Path(folder).mkdir(parents=True, exist_ok=True)

@@ -109,7 +109,7 @@ def test_ctrl_c_keeps_the_best_weights_and_the_run_can_go_on(tmp_path, small_pai
     options = {"EPOCHS": 3, "SCHEDULE": "cosine"}
     whole = small_run(tmp_path / "whole", small_pairs, cut(None), **options)
     rates = whole["history"]["learning_rate"]
-    assert rates[:2] == pytest.approx([1e-4, 1e-3]) and 1e-5 < rates[2] < 0.8e-3
+    assert (np.diff(rates) < 0).all() and rates[-1] == pytest.approx(1e-5)
     stopped = small_run(tmp_path / "cut", small_pairs, cut(KeyboardInterrupt, 1, 1), **options)
     assert "stopped by hand" in capsys.readouterr().out
     assert cnn.load_model(tmp_path / "cut/model.keras").count_params() > 1000

@@ -1,0 +1,46 @@
+"""Write before_after.jpg: photos without a partner, by the released weights and the tool.
+
+The sample photos of scikit-image and scikit-learn, which the released weights have never
+seen, darkened unevenly by the camera model of the notebook; above what the camera saw,
+below what `lowlight` makes of it, as large as the photos are shown.
+"""
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import lowlight
+from lowlight import cnn
+
+GAP, HEIGHT = 8, 300                        # pixels
+SCENES = {                                  # light: a grid of stops; below: of the camera
+    "astronaut.png": {"stops": 2, "light": [[0, -1, -3], [0, -1, -4]], "shot": 1e-3},
+    "china.jpg": {"stops": 3.5, "balance": (1, 0.8, 0.55), "shot": 2e-3, "jpeg": 85},
+    "coffee.png": {"stops": 2, "light": [[-4, -3, -1], [-3, -1, 0]], "shot": 3e-3},
+    "chelsea.png": {"stops": 4, "balance": (0.7, 0.85, 1), "shot": 5e-4},
+    "motorcycle_left.png": {"stops": 1.5, "light": [[0, -2], [-3, -4]], "shot": 1e-3,
+                            "jpeg": 80}}
+
+
+def main():
+    network, rng, columns = lowlight.load(), np.random.default_rng(0), []
+    paths = {path.name: path for path in cnn.sample_photos()}
+    for name, options in SCENES.items():
+        if "light" in options:
+            options["light"] = np.array(options["light"], float)
+        dark = cnn.darken(cnn.load_photo(paths[name]), rng, **options)
+        pair = np.vstack([dark, lowlight.enhance(network, dark)])
+        width = round(pair.shape[1] * 2 * HEIGHT / pair.shape[0])
+        columns.append(Image.fromarray(pair).resize((width, 2 * HEIGHT),
+                                                    Image.Resampling.LANCZOS))
+    sheet = Image.new("RGB", (sum(one.width + GAP for one in columns) - GAP, 2 * HEIGHT),
+                      "white")
+    left = 0
+    for column in columns:
+        sheet.paste(column, (left, 0))
+        left += column.width + GAP
+    sheet.save(Path(__file__).with_suffix(".jpg"), quality=88)
+
+
+if __name__ == "__main__":
+    main()
