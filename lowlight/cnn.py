@@ -8,12 +8,12 @@ __all__ = ['stderr', 'SAMPLE_PHOTOS', 'ROLES', 'NO_PHOTO', 'CHROMA', 'LUMA', 'LO
            'expose', 'darken', 'sample_photos', 'write_sample_pairs', 'Pair', 'natural', 'list_photos',
            'photos_by_role', 'find_pairs', 'locate_dataset', 'find_clean', 'scene_signature', 'group_scenes',
            'split_pairs', 'make_thumbnail', 'load_pair', 'vary_colour', 'draw_colour', 'draw_darkness', 'cut_crop',
-           'darkened_crop', 'PairSequence', 'PadToMultiple', 'CropLike', 'global_vector', 'residual_block', 'upsample',
-           'build_model', 'load_model', 'count_macs', 'check_photos', 'psnr', 'ssim', 'gt_mean', 'blur_matrix',
-           'ssim_map', 'charbonnier', 'l1_ssim', 'psnr_loss', 'psnr_of_levels', 'WholePhotos', 'brighten', 'Snapshots',
-           'read_history', 'reductions', 'draw_curves', 'draw_training', 'LiveCurves', 'TrainingState', 'resume',
-           'film_frames', 'scores', 'evaluate', 'summarise', 'markdown_table', 'before_after_slider', 'mean_luma',
-           'set_brightness']
+           'add_lamps', 'darkened_crop', 'PairSequence', 'PadToMultiple', 'CropLike', 'global_vector', 'residual_block',
+           'upsample', 'build_model', 'load_model', 'count_macs', 'check_photos', 'psnr', 'ssim', 'gt_mean',
+           'blur_matrix', 'ssim_map', 'charbonnier', 'l1_ssim', 'psnr_loss', 'psnr_of_levels', 'WholePhotos',
+           'brighten', 'Snapshots', 'read_history', 'reductions', 'draw_curves', 'draw_training', 'LiveCurves',
+           'TrainingState', 'resume', 'film_frames', 'scores', 'evaluate', 'summarise', 'markdown_table',
+           'before_after_slider', 'mean_luma', 'set_brightness']
 
 # %% ../CNN.ipynb #cell-002
 import os
@@ -33,7 +33,6 @@ import contextlib
 import csv
 import glob
 import io
-import itertools
 import json
 import re
 import shutil
@@ -392,13 +391,27 @@ def cut_crop(photos, crop, rng):
     return crops, np.divide([top, left, top + crop, left + crop], np.tile(sides, 2))
 
 
+def add_lamps(photo, lamps, window=(0, 0, 1, 1)):
+    """Photo (H, W, 3) in [0, 1] with white spots, float32; `lamps`: (y, x, radius) of
+    each as shares of the whole photo, of which `photo` is the `window`."""
+    rows, columns = (np.linspace(*window[n::2], 2 * photo.shape[n] + 1)[1::2]
+                     for n in (0, 1))
+    y, x, radius = lamps.T[..., None, None]
+    squared = ((rows[:, None] - y) ** 2 + (columns - x) ** 2) / radius ** 2
+    dark = np.prod(1 - 1 / (1 + squared ** 2), axis=0)[..., None]
+    return (1 - (1 - photo) * dark).astype(np.float32)
+
+
 def darkened_crop(photo, thumbnail, crop, rng):
     """(low, thumbnail, normal) of a crop of a photo that has no dark partner."""
     (normal,), window = cut_crop([photo], crop, rng)
     colour = draw_colour(rng)
     normal, thumbnail = (vary_colour(part, **colour) for part in (normal, thumbnail))
-    white = (thumbnail.min(-1) > 0.97).mean() > 0.05
-    options = draw_darkness(rng, as_it_is=1 if white else 0.125)
+    lamps = rng.uniform((0, 0, 0.003), (1, 1, 0.02), (max(0, rng.integers(-16, 9)), 3))
+    normal, thumbnail = add_lamps(normal, lamps, window), add_lamps(thumbnail, lamps)
+    options = draw_darkness(rng, 0.125 + 20 * (thumbnail.min(-1) > 0.97).mean())
+    if len(lamps) and options:
+        options["highlights"] = options["stops"] + 3
     low = darken(as_uint8(normal), rng, window=window, **options)
     options.pop("jpeg", None)           # noise cut off at black lifts the means, too
     cells = expose(thumbnail.repeat(2, 0).repeat(2, 1), rng, **options)
@@ -469,8 +482,6 @@ class PadToMultiple(layers.Layer):
     def call(self, x):
         for axis in (1, 2):
             length = ops.shape(x)[axis]
-            if isinstance(length, int) and length % self.multiple == 0:
-                continue                    # known to fit, as training crops are
             padded = (length + self.multiple - 1) // self.multiple * self.multiple
             x = ops.take(x, ops.minimum(ops.arange(padded), length - 1), axis=axis)
         return x
@@ -554,9 +565,8 @@ def load_model(path):
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
         shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
     except Exception as error:      # Keras raises nearly every type for a broken file
-        raise ValueError(f"{path}: no Keras model that can be loaded "
-                         f"({type(error).__name__}); train one with CNN.ipynb"
-                         ) from error
+        raise ValueError(f"{path}: no Keras model ({type(error).__name__}); train one "
+                         "with CNN.ipynb") from error
     if shapes != [(None, None, 3), (64, 64, 3)]:
         raise ValueError(f"{path}: a model of another kind, with inputs {shapes}; "
                          "it must take a photo and a 64 x 64 thumbnail")
@@ -659,16 +669,14 @@ LOSSES = {"mse": "mse", "charbonnier": charbonnier, "l1_ssim": l1_ssim,
 
 # %% ../CNN.ipynb #cell-039
 class WholePhotos(keras.utils.PyDataset):
-    """Batches of one whole photo, the first two of unlike sizes; `copies` times."""
+    """Batches of one whole photo, `copies` times; the first two of unlike sizes."""
 
     def __init__(self, pairs, copies=1, **options):
         super().__init__(**options)
-        sizes = {load_photo(pair.normal).shape: pair for pair in reversed(pairs)}
-        first = [sizes[size] for size in max(
-            itertools.combinations(sizes, 2), default=(), key=lambda two: sum(
-                one != other for one, other in zip(*two)))]
-        first += [pair for pair in pairs if pair not in first]
-        self.pairs, self.copies = first, copies
+        sizes = np.array([load_photo(pair.normal).shape for pair in pairs])
+        unlike = (sizes[:, None] != sizes).sum(axis=2)      # TensorFlow looks at two
+        order = [*np.unravel_index(unlike.argmax(), unlike.shape), *range(len(pairs))]
+        self.pairs, self.copies = [pairs[n] for n in dict.fromkeys(order)], copies
 
     def __len__(self):
         return len(self.pairs)
@@ -832,9 +840,8 @@ def film_frames(snapshots, name, model, most=5):
     """[(title, uint8 photo), ...] of a snapshot pair: low, epochs, best, reference."""
     low, normal, _ = snapshots.photos[name]
     frames = snapshots.frames(name)
-    wanted = np.unique(np.geomspace(1, len(frames), min(most, len(frames))).round())
-    film = [(f"epoch {epoch}", load_photo(path)) for epoch, path in
-            (frames[int(place) - 1] for place in wanted)]
+    wanted = np.unique(np.geomspace(1, len(frames), most).round().astype(int)) - 1
+    film = [(f"epoch {frames[n][0]}", load_photo(frames[n][1])) for n in wanted]
     film = [("low", low), *film, ("best weights", brighten(model, low))]
     return [(f"{title}\n{psnr(normal, image):.1f} dB", image)
             for title, image in film] + [("reference\n", normal)]

@@ -263,6 +263,29 @@ def test_colours_vary_at_constant_luma(rng):
     assert steeper[:3] == pytest.approx([0, 0.5, 1], abs=1e-6) and steeper[3] < 0.2
 
 
+def test_lamps_lie_in_their_part_of_the_photo():
+    photo = np.full((60, 90, 3), 0.2, np.float32)
+    lamps = np.array([[0.5, 0.25, 0.05], [0.1, 0.9, 0.02]])
+    whole = cnn.add_lamps(photo, lamps)
+    assert whole[30, 22] == pytest.approx(1, abs=0.02) and whole[6, 81].min() > 0.8
+    assert whole[30, 60] == pytest.approx(0.2, abs=0.001) and whole.min() > 0.1999
+    window = np.array([12, 9, 48, 54]) / [60, 90, 60, 90]
+    crop = cnn.add_lamps(photo[12:48, 9:54], lamps, window)
+    assert np.allclose(crop, whole[12:48, 9:54], atol=1e-5)
+    assert np.allclose(cnn.add_lamps(photo, lamps[:0]), photo, atol=1e-6)
+
+
+def test_lamps_of_a_darkened_crop_stay_lit():
+    photo, lit = np.full((96, 96, 3), 90, np.uint8), 0
+    for seed in range(40):
+        low, _, normal = cnn.darkened_crop(
+            photo, cnn.make_thumbnail(photo), 96, np.random.default_rng(seed))
+        lamps = normal.min(-1) > 0.99
+        if lamps.any() and low.mean() < normal.mean() / 2:
+            lit += low[lamps].mean() > 4 * low.mean()
+    assert lit > 2
+
+
 def test_an_overexposed_photo_stays_as_it_is(rng):
     """What is white cannot be recovered, so only the camera's own photo teaches it."""
     photo = noise(rng, 64, 64, most=200)
