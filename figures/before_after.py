@@ -15,8 +15,8 @@ from lowlight import cnn
 GAP, HEIGHT = 8, 300                        # pixels
 SCENES = {                                  # light: a grid of stops; below: of the camera
     "astronaut.png": {"stops": 2, "light": [[0, -1, -3], [0, -1, -4]], "shot": 1e-3},
-    "china.jpg": {"stops": 3.5, "balance": (1, 0.8, 0.55), "shot": 2e-3, "jpeg": 85},
-    "coffee.png": {"stops": 2, "light": [[-4, -3, -1], [-3, -1, 0]], "shot": 3e-3},
+    "china.jpg": {"stops": 3.5, "balance": (1, 0.8, 0.55), "shot": 8e-4, "jpeg": 90},
+    "coffee.png": {"stops": 2, "light": [[-4, -3, -1], [-3, -1, 0]], "shot": 1e-3},
     "chelsea.png": {"stops": 4, "balance": (0.7, 0.85, 1), "shot": 5e-4},
     "motorcycle_left.png": {"stops": 1.5, "light": [[0, -2], [-3, -4]], "shot": 1e-3,
                             "jpeg": 80}}
