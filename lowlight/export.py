@@ -33,10 +33,7 @@ def receptive_radius(model):
             continue                        # the global branch sees the thumbnail only
         stride, radius = known[0][0], max(radius for _, radius in known)
         kind, strides = type(operation).__name__, getattr(operation, "strides", (1, 1))
-        if kind == "Conv2DTranspose":
-            stride //= strides[0]
-            radius += operation.kernel_size[0] // strides[0] * stride
-        elif kind == "Conv2D":
+        if kind == "Conv2D":
             radius += (operation.kernel_size[0] - strides[0] + 1) // 2 * stride
             stride *= strides[0]
         elif kind == "UpSampling2D":
