@@ -64,7 +64,7 @@ class Stopwatch(keras.callbacks.Callback):
         return (self.now - self.start) / (self.steps - 2) if self.steps > 2 else np.nan
 
 
-def train(build, sequence, steps, rate=1e-3, loss="l1_ssim", ema=True, seed=0,
+def train(build, sequence, steps, rate=5e-4, loss="l1_ssim", ema=True, seed=0,
           precision="float32", callbacks=()):
     """(model in float32, seconds a step) after one training with a cosine rate.
 

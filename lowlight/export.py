@@ -91,7 +91,8 @@ class OnnxGraph:
                             mode="nearest", nearest_mode="floor",
                             coordinate_transformation_mode="asymmetric")
         if kind == "ZeroPadding2D":
-            return self.add("Pad", *inputs, self.constant([0, 0, 1, 1] * 2, np.int64))
+            pads = np.pad(np.transpose(layer.padding), ((0, 0), (2, 0))).ravel()
+            return self.add("Pad", *inputs, self.constant(pads, np.int64))
         if kind == "AveragePooling2D":
             return self.add("AveragePool", *inputs, kernel_shape=layer.pool_size)
         none = self.constant([0, 0], np.int64)
