@@ -6,14 +6,14 @@
 __all__ = ['stderr', 'SAMPLE_PHOTOS', 'ROLES', 'NO_PHOTO', 'CHROMA', 'LUMA', 'LOSSES', 'COUNTERS', 'SCORES', 'BASELINES',
            'SLIDER', 'load_photo', 'as_uint8', 'show_photo', 'photo_grid', 'save_figure', 'to_linear', 'to_srgb',
            'expose', 'darken', 'sample_photos', 'write_sample_pairs', 'Pair', 'natural', 'list_photos',
-           'photos_by_role', 'find_pairs', 'locate_dataset', 'find_clean', 'scene_signature', 'group_scenes',
-           'split_pairs', 'make_thumbnail', 'load_pair', 'vary_colour', 'draw_colour', 'draw_darkness', 'cut_crop',
-           'add_lamps', 'darkened_crop', 'PairSequence', 'PadToMultiple', 'CropLike', 'global_vector', 'residual_block',
-           'upsample', 'build_model', 'load_model', 'count_macs', 'check_photos', 'psnr', 'ssim', 'gt_mean',
-           'blur_matrix', 'ssim_map', 'charbonnier', 'l1_ssim', 'psnr_loss', 'psnr_of_levels', 'WholePhotos',
-           'brighten', 'Snapshots', 'read_history', 'reductions', 'draw_curves', 'draw_training', 'LiveCurves',
-           'TrainingState', 'resume', 'film_frames', 'scores', 'evaluate', 'summarise', 'markdown_table',
-           'before_after_slider', 'mean_luma', 'set_brightness']
+           'photos_by_role', 'find_pairs', 'download_pairs', 'locate_dataset', 'find_clean', 'scene_signature',
+           'group_scenes', 'split_pairs', 'make_thumbnail', 'load_pair', 'vary_colour', 'draw_colour', 'draw_darkness',
+           'cut_crop', 'add_lamps', 'darkened_crop', 'PairSequence', 'PadToMultiple', 'CropLike', 'global_vector',
+           'residual_block', 'upsample', 'build_model', 'load_model', 'count_macs', 'check_photos', 'psnr', 'ssim',
+           'gt_mean', 'blur_matrix', 'ssim_map', 'charbonnier', 'l1_ssim', 'psnr_of_levels', 'WholePhotos', 'brighten',
+           'Snapshots', 'read_history', 'reductions', 'draw_curves', 'draw_training', 'LiveCurves', 'TrainingState',
+           'resume', 'film_frames', 'scores', 'evaluate', 'summarise', 'markdown_table', 'before_after_slider',
+           'mean_luma']
 
 # %% ../CNN.ipynb #cell-002
 import os
@@ -23,10 +23,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 stderr = os.dup(2)
 os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-import keras
-from keras import layers, ops
-ops.ones(1)         # the backend itself starts at the first operation
-os.dup2(stderr, 2)
+try:
+    import keras
+    from keras import layers, ops
+    if "KERAS_DISTRIBUTION_JOB_ADDRESSES" in os.environ:    # machines: see the README
+        keras.distribution.initialize()
+    ops.ones(1)     # the backend itself starts at the first operation
+finally:
+    os.dup2(stderr, 2)
 
 import base64
 import contextlib
@@ -36,7 +40,9 @@ import io
 import json
 import re
 import shutil
+import subprocess
 import sys
+import tempfile
 import unicodedata
 import zlib
 from importlib.util import find_spec
@@ -48,7 +54,7 @@ import numpy as np
 from IPython import display
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
-from scipy import optimize, sparse, stats
+from scipy import sparse, stats
 from skimage import exposure, filters, metrics
 from tqdm import tqdm
 from tqdm.keras import TqdmCallback
@@ -247,9 +253,32 @@ def find_pairs(root):
     return pairs
 
 # %% ../CNN.ipynb #cell-013
+def download_pairs(folder, dataset="aditidatta26/train3"):
+    """True if LOL's pairs are now in `folder`/lol, downloaded by the kaggle package.
+
+    Without credentials, or where that fails, one line says so: never what it said."""
+    keys = Path(os.environ.get("KAGGLE_CONFIG_DIR", Path.home() / ".kaggle"))
+    if not ({"KAGGLE_API_TOKEN", "KAGGLE_KEY"} & os.environ.keys()
+            or (keys / "kaggle.json").exists() or (keys / "access_token").exists()):
+        print("no pairs found: the embedded set; for real ones see dataset/README.md")
+        return False
+    part = Path(folder, ".download")        # appears as lol/ when it is complete
+    shutil.rmtree(part, ignore_errors=True)
+    done = subprocess.run([
+        sys.executable, "-m", "kaggle", "datasets", "download", dataset, "--unzip",
+        "--path", part], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode == 0 and photos_by_role(part):
+        part.replace(Path(folder, "lol"))
+        return True
+    shutil.rmtree(part, ignore_errors=True)
+    print("no pairs came from Kaggle: the embedded set; this command says why: "
+          f"kaggle datasets download {dataset}")
+    return False
+
+
 def locate_dataset(dataset, home="."):
     """The folder of pairs: a path as it is, "sample", or "auto", the first found in
-    `home`/dataset or /kaggle/input, else the embedded set in `home`/dataset/sample."""
+    `home`/dataset or /kaggle/input, or downloaded, else the embedded set."""
     sample = Path(home, "dataset", "sample")
     if dataset not in ("auto", "sample"):
         return Path(dataset)
@@ -258,6 +287,8 @@ def locate_dataset(dataset, home="."):
             top = next(filter(None, photos))[0].relative_to(place).parts[0]
             if top != "sample":
                 return place if top.lower() in ROLES[0] | ROLES[1] else place / top
+    if dataset == "auto" and download_pairs(sample.parent):
+        return sample.parent / "lol"
     if len(list_photos(sample)) < 6 * len(sample_photos()):
         write_sample_pairs(sample, seed=0)
     return sample
@@ -424,10 +455,11 @@ class PairSequence(keras.utils.PyDataset):
     clean photos take turns. Batch i of epoch e follows from (seed, e, i) alone."""
 
     def __init__(self, pairs, clean=(), crop=128, batch_size=8, steps=250, seed=0,
-                 **options):
+                 share=slice(None), **options):
         super().__init__(**options)
         self.kinds = [kind for kind in (pairs, clean) if kind]
         self.crop, self.batch_size, self.steps = crop, batch_size, steps
+        self.share = share                      # of each batch, for one of several
         self.seed, self.epoch, self.cache, self.bytes_left = seed, 0, {}, 4e9
 
     def __len__(self):
@@ -438,7 +470,7 @@ class PairSequence(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         first = (self.epoch * self.steps + index) * self.batch_size
-        crops = map(self.make_crop, range(first, first + self.batch_size))
+        crops = map(self.make_crop, range(first, first + self.batch_size)[self.share])
         low, thumbnail, normal = map(np.stack, zip(*crops))
         return (low, thumbnail), normal
 
@@ -551,8 +583,17 @@ def build_model(widths=(32, 48, 64, 128), blocks=1, head=16):
     curve, rest = (layers.Conv2D(
         3, 3, padding="same", activation="tanh", kernel_initializer="zeros",
         dtype="float32", name=name)(x) for name in ("curve", "rest"))
+    smooth = padded
+    for side in (3, 5, 9):      # each pixel moves towards the mean around it, or stays
+        share = layers.Conv2D(
+            3, 3, padding="same", activation="sigmoid", kernel_initializer="zeros",
+            bias_initializer=keras.initializers.Constant(-3), dtype="float32")(x)
+        mean = smooth
+        for window in ((side, 1), (1, side)):
+            mean = layers.AveragePooling2D(window, 1, "same", dtype="float32")(mean)
+        smooth = smooth + share * (mean - smooth)
     gain = 64.0 ** curve                                                # 1/64 to 64
-    x = gain * padded / (1 + (gain - 1) * padded) + rest / 2
+    x = gain * smooth / (1 + (gain - 1) * smooth) + rest / 2
     x = CropLike(dtype="float32", name="crop")([x, photo])
     return keras.Model([photo, thumbnail], x, name="lowlight")
 
@@ -651,12 +692,6 @@ def l1_ssim(reference, image):
             + 0.125 * (1 - structure))
 
 
-def psnr_loss(reference, image):
-    """Minus PSNR over 100, each photo by itself: (B, H, W, 3) -> (B,)."""
-    error = ops.mean((reference - image) ** 2, axis=(1, 2, 3))
-    return ops.log10(error + 1e-8) / 10
-
-
 def psnr_of_levels(reference, image):
     """PSNR in dB of the 8-bit photos that these floats become: (B, H, W, 3) -> (B,)."""
     image = ops.round(ops.clip(image, 0, 1) * 255)
@@ -664,8 +699,7 @@ def psnr_of_levels(reference, image):
     return 10 * ops.log10(255 ** 2 / ops.maximum(error, 1e-3))
 
 
-LOSSES = {"mse": "mse", "charbonnier": charbonnier, "l1_ssim": l1_ssim,
-          "psnr": psnr_loss}
+LOSSES = {"mse": "mse", "charbonnier": charbonnier, "l1_ssim": l1_ssim}
 
 # %% ../CNN.ipynb #cell-039
 class WholePhotos(keras.utils.PyDataset):
@@ -792,7 +826,9 @@ class TrainingState(keras.callbacks.Callback):
     def __init__(self, folder, callbacks, settings):
         super().__init__()
         self.folder, self.callbacks, self.settings = Path(folder), callbacks, settings
-        self.path, self.counters = self.folder / "state.npz", []
+        self.path, self.before = (
+            self.folder / name for name in ("state.npz", "state-before.npz"))
+        self.counters = []
 
     def on_train_begin(self, logs=None):
         for callback, counters in zip(self.callbacks, self.counters):
@@ -806,6 +842,8 @@ class TrainingState(keras.callbacks.Callback):
         variables = self.model.variables + self.model.optimizer.variables
         with open(self.folder / "state.part", "wb") as file:
             np.savez(file, *map(ops.convert_to_numpy, variables), text=text)
+        if self.path.exists():
+            os.replace(self.path, self.before)      # should the new one be torn
         os.replace(file.name, self.path)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -814,20 +852,27 @@ class TrainingState(keras.callbacks.Callback):
 
 # %% ../CNN.ipynb #cell-044
 def resume(state, model):
-    """Set a compiled model and the files of a TrainingState back to its state.npz, if
-    there; returns the epoch to go on at. ValueError for the state of another run."""
-    if not state.path.exists():
+    """Set a compiled model and the files of a TrainingState back to its state.npz, or
+    the one before; returns the epoch to go on at. ValueError where both are unfit."""
+    problems = []
+    for path in filter(Path.exists, (state.path, state.before)):
+        try:
+            with np.load(path) as file:
+                text = json.loads(str(file["text"]))
+                if text["settings"] != json.loads(json.dumps(state.settings)):
+                    raise KeyError("other settings")
+                variables = model.variables + model.optimizer.variables
+                for n, variable in enumerate(variables):
+                    variable.assign(file[f"arr_{n}"])
+            break
+        except Exception as error:      # NumPy and zipfile raise many types
+            problems.append(f"{path}: not of a run with these pairs and settings "
+                            f"({error!r}); remove it or set RESUME = False")
+    else:
+        if problems:
+            raise ValueError(problems[0])
         return 0
-    try:
-        with np.load(state.path) as file:
-            text = json.loads(str(file["text"]))
-            if text["settings"] != json.loads(json.dumps(state.settings)):
-                raise KeyError("other settings")
-            for n, variable in enumerate(model.variables + model.optimizer.variables):
-                variable.assign(file[f"arr_{n}"])
-    except Exception as error:      # NumPy and zipfile raise many types
-        raise ValueError(f"{state.path}: not of a run with these pairs and settings "
-                         f"({error!r}); remove it or set RESUME = False") from None
+    print(*problems, f"going on from {path.name}, epoch {text['epoch'] + 1}", sep="\n")
     state.counters = text["counters"]
     history = state.folder / "history.csv"
     if history.exists():            # rows of the epoch that was interrupted
@@ -910,12 +955,3 @@ def before_after_slider(before, after, width=720):
 def mean_luma(photo):
     """Mean luma of a uint8 photo in [0, 1] (ITU-R BT.601)."""
     return float(photo.mean((0, 1)) @ LUMA / 255)
-
-
-def set_brightness(photo, brightness):
-    """A uint8 photo at mean luma `brightness` in (0, 1), by one power curve."""
-    def excess(log_power):
-        return mean_luma(as_uint8((photo / 255) ** np.exp(log_power))) - brightness
-    if excess(-4) < 0 or excess(4) > 0:     # too much pure black or white
-        return photo
-    return as_uint8((photo / 255) ** np.exp(optimize.brentq(excess, -4, 4, xtol=1e-3)))

@@ -17,7 +17,7 @@ POINTWISE = {"Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Power", "Sq
              "CropLike"}
 SAME_IN_ONNX = {"Add": "Add", "Subtract": "Sub", "Multiply": "Mul", "Divide": "Div",
                 "TrueDivide": "Div", "Power": "Pow", "Sqrt": "Sqrt", "ReLU": "Relu"}
-ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh"}
+ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 
 
 def receptive_radius(model):
@@ -25,26 +25,26 @@ def receptive_radius(model):
 
     Raises ValueError for a model with an operation that may see the whole photo.
     """
-    sees = {id(model.inputs[0]): (1, 0)}    # tensor -> (stride, radius) in pixels
+    sees = {id(model.inputs[0]): (1, np.zeros(2, int))}     # tensor -> (stride, radii)
     for operation in model.operations:      # each after those that it needs
         known = [sees[id(tensor)] for tensor in keras.tree.flatten(operation.input)
                  if id(tensor) in sees]
         if not known:
             continue                        # the global branch sees the thumbnail only
-        stride, radius = known[0][0], max(radius for _, radius in known)
+        stride, radius = known[0][0], np.max([radius for _, radius in known], axis=0)
         kind, strides = type(operation).__name__, getattr(operation, "strides", (1, 1))
         if kind == "Conv2D":
-            radius += (operation.kernel_size[0] - strides[0] + 1) // 2 * stride
+            radius = radius + (operation.kernel_size[0] - strides[0] + 1) // 2 * stride
             stride *= strides[0]
         elif kind == "UpSampling2D":
             stride //= operation.size[0]
-            radius += (operation.size[0] - 1) * stride
+            radius = radius + (operation.size[0] - 1) * stride
         elif kind == "AveragePooling2D" and strides[0] == 1:
-            radius += operation.pool_size[0] // 2 * stride
+            radius = radius + np.array(operation.pool_size) // 2 * stride
         elif kind not in POINTWISE:
             raise ValueError(f"{operation.name}: may see the whole photo; no exact tiles")
         sees[id(operation.output)] = (stride, radius)
-    return sees[id(model.outputs[0])][1]
+    return int(sees[id(model.outputs[0])][1].max())
 
 
 class OnnxGraph:
@@ -94,7 +94,8 @@ class OnnxGraph:
             pads = np.pad(np.transpose(layer.padding), ((0, 0), (2, 0))).ravel()
             return self.add("Pad", *inputs, self.constant(pads, np.int64))
         if kind == "AveragePooling2D":
-            return self.add("AveragePool", *inputs, kernel_shape=layer.pool_size)
+            return self.add("AveragePool", *inputs, kernel_shape=layer.pool_size,
+                            auto_pad={"same": "SAME_UPPER", "valid": "VALID"}[layer.padding])
         none = self.constant([0, 0], np.int64)
         if kind == "PadToMultiple":
             sides = self.add("Shape", *inputs, start=2)

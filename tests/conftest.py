@@ -58,6 +58,15 @@ def random_model():
     return build
 
 
+def unsmoothed(model):
+    """The model, no pixel of whose photo moves towards its neighbours: the identity, as
+    long as nothing is trained. As built, the shares are small, but not 0."""
+    for layer in model.layers:
+        if getattr(getattr(layer, "activation", None), "__name__", "") == "sigmoid":
+            layer.bias.assign(np.full(layer.bias.shape, -1e3))
+    return model
+
+
 def write_photo(path, photo):
     """Write a uint8 photo (H, W, 3), and the folders that it needs."""
     from PIL import Image
@@ -101,8 +110,8 @@ def small_run(folder, pairs, hook=None, scope=lambda: contextlib.nullcontext(),
         names["LiveCurves"] = Hooked
     exec(next(source for tags, source in cells if "parameters" in tags), names)
     names |= {"CROP": 32, "BATCH_SIZE": 2, "STEPS_PER_EPOCH": 3, "EPOCHS": 4,
-              "LEARNING_RATE": 1e-3, "WIDTHS": (8, 8), "gpus": (), **parameters, "OUTPUT": Path(folder),
-              "embedded": False, "scope": scope, "train": pairs[:4],
+              "LEARNING_RATE": 1e-3, "WIDTHS": (8, 8), "gpus": (), "process": 0,
+              "processes": 1, **parameters, "OUTPUT": Path(folder), "embedded": False, "scope": scope, "train": pairs[:4],
               "validation": pairs[4:], "clean": ([], [], [])}
     Path(folder).mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(names["SEED"])

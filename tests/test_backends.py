@@ -1,20 +1,24 @@
-"""The same cells on JAX, and on several devices at once."""
+"""The same cells on other backends, on several devices and on several machines at once."""
 import os
+import socket
 import subprocess
 import sys
+from functools import partial
+from unittest import mock
 
 import numpy as np
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, small_run
 from lowlight import cnn
 
 PROGRAM = """
-import contextlib, sys
+import sys
+from functools import partial
 from pathlib import Path
 sys.path.insert(0, "tests")
-scope, gpus = contextlib.nullcontext, ()
-kind, folder = sys.argv[1], Path(sys.argv[2])
+kind, folder, root, cut = sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+devices = {}
 if kind == "two devices":
     import tensorflow as tf
     cpu, = tf.config.list_physical_devices("CPU")
@@ -22,41 +26,128 @@ if kind == "two devices":
         cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     assert strategy.num_replicas_in_sync == 2
-    scope, gpus = strategy.scope, ("CPU:0", "CPU:1")
+    devices = {"scope": strategy.scope, "gpus": ("CPU:0", "CPU:1")}
 import keras, numpy as np
-from conftest import small_run
+from conftest import code_cells, small_run
 from lowlight import cnn
-assert keras.backend.backend() == ("jax" if kind == "jax" else "tensorflow")
-pairs = cnn.find_pairs(sys.argv[3])
-model = cnn.load_model(folder / "model.keras")
-np.save(folder / "photo.npy", cnn.brighten(model, cnn.load_photo(pairs[0].low)))
+from test_backends import without_clipping
+if kind == "two devices":
+    keras.optimizers.Adam = partial(without_clipping, keras.optimizers.Adam)
+assert keras.backend.backend() == (kind if kind in ("jax", "torch") else
+                                       "jax" if kind == "machines" else "tensorflow")
+pairs = cnn.find_pairs(root)
+if kind == "machines":
+    names = dict(vars(cnn))
+    for tags, source in code_cells():
+        if "parameters" in tags:
+            exec(source + "\\nBATCH_SIZE = 4", names)
+        if source.startswith("gpus, scope, process"):
+            exec(source, names)
+    devices = {name: names[name] for name in ("gpus", "process", "processes")}
+    folder /= str(names["process"])
+    folder.mkdir(exist_ok=True)
+else:
+    model = cnn.load_model(Path(root).parent / "model.keras")
+    np.save(folder / "photo.npy", cnn.brighten(model, cnn.load_photo(pairs[0].low)))
 
 def hook(model, epoch, batch):
-    if epoch == 2 and not resumed:
+    if (epoch, batch) == (2, None) and cut:
         raise SystemExit
+    if (epoch, batch) == (2, 1) and "lost" in sys.argv:
+        import os, signal
+        if names["process"]:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-resumed = False
-try:
-    small_run(folder / "run", pairs, hook, scope, gpus=gpus)
-except SystemExit:
-    resumed = True
-run = small_run(folder / "run", pairs, hook, scope, gpus=gpus, RESUME=True)
-assert resumed and run["history"]["epoch"].tolist() == [1, 2, 3, 4]
-assert run["history"]["val_loss"][3] < run["history"]["val_loss"][0]
+if cut:
+    try:
+        small_run(folder / "run", pairs, hook, BATCH_SIZE=4, **devices)
+    except SystemExit:
+        cut = 0
+run = small_run(folder / "run", pairs, hook, BATCH_SIZE=4, RESUME=True, **devices)
+np.savez(folder / "run.npz", *run["model"].get_weights(), val_loss=run["history"]["val_loss"])
 """
 
 
-@pytest.mark.parametrize("kind", ["jax", "two devices"])
-def test_it_trains_resumes_and_agrees(tmp_path, small_pairs, random_model, kind):
+def without_clipping(adam, rate, global_clipnorm, **options):
+    """Adam as it is under MirroredStrategy, where each device clips its own share only:
+    the gradients of these tests are below that bound, those of the whole batch are not."""
+    return adam(rate, **options)
+
+
+def start(kind, folder, pairs, *options, cut=0, **environment):
+    """The process that runs PROGRAM."""
+    backend = {"jax": "jax", "machines": "jax", "torch": "torch"}.get(kind, "tensorflow")
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, kind, folder, pairs[0].low.parent.parent,
+         str(cut), *options], cwd=ROOT, text=True, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, env=os.environ | {"KERAS_BACKEND": backend} | environment)
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory, small_pairs):
+    """The validation loss of each epoch on one device, and a model with its photo."""
+    import keras
+    keras.utils.set_random_seed(0)
+    model = cnn.build_model((8, 8))
+    rng = np.random.default_rng(0)
+    model.set_weights([weight + rng.normal(0, 0.1, weight.shape)
+                       for weight in model.get_weights()])
+    model.save(small_pairs[0].low.parent.parent.parent / "model.keras")
+    with mock.patch("keras.optimizers.Adam", partial(without_clipping, keras.optimizers.Adam)):
+        run = small_run(tmp_path_factory.mktemp("one"), small_pairs, lambda *moment: None,
+                        BATCH_SIZE=4)
+    return run["history"]["val_loss"], cnn.brighten(model, cnn.load_photo(small_pairs[0].low))
+
+
+@pytest.mark.parametrize("kind", ["jax", "torch", "two devices"])
+def test_it_trains_resumes_and_agrees(tmp_path, small_pairs, one, kind):
     """Two logical CPUs under MirroredStrategy stand in for two GPUs."""
-    if kind == "jax":
-        pytest.importorskip("jax", reason="needs jax, the second backend")
-    model, photo = random_model(), cnn.load_photo(small_pairs[0].low)
-    model.save(tmp_path / "model.keras")
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, kind, tmp_path, small_pairs[0].low.parent.parent],
-        cwd=ROOT, capture_output=True, text=True, env={
-            **os.environ, "KERAS_BACKEND": "jax" if kind == "jax" else "tensorflow"})
-    assert done.returncode == 0, done.stderr[-3000:]
-    same = np.load(tmp_path / "photo.npy").astype(int) - cnn.brighten(model, photo)
-    assert np.abs(same).max() <= 1
+    pytest.importorskip("tensorflow" if kind == "two devices" else kind,
+                        reason=f"needs {kind}")
+    process = start(kind, tmp_path, small_pairs, cut=1)
+    error = process.communicate()[1]
+    assert process.returncode == 0, error[-3000:]
+    assert np.abs(np.load(tmp_path / "photo.npy").astype(int) - one[1]).max() <= 1
+    curve = np.load(tmp_path / "run.npz")["val_loss"]
+    assert len(curve) == 4 and curve[3] < curve[0]
+    if kind == "two devices":           # other backends draw other first weights
+        assert curve == pytest.approx(one[0], rel=1e-3)
+
+
+def machines(count, *arguments, **options):
+    """Processes that speak to each other over loopback, as machines would."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    return [start("machines", *arguments, **options, KERAS_DISTRIBUTION_JOB_ADDRESSES=address,
+                  KERAS_DISTRIBUTION_NUM_PROCESSES=str(count),
+                  KERAS_DISTRIBUTION_PROCESS_ID=str(number), JAX_PLATFORMS="cpu")
+            for number in range(count)]
+
+
+def test_several_machines_train_as_one(tmp_path, small_pairs):
+    """Two processes and four: equal weights in all, and the curve of one process."""
+    pytest.importorskip("jax", reason="needs jax")
+    runs = {}
+    for count in (1, 2, 4):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        for process in machines(count, folder, small_pairs):
+            error = process.communicate()[1]
+            assert process.returncode == 0, error[-3000:]
+        runs[count] = [np.load(folder / f"{number}/run.npz") for number in range(count)]
+        for run in runs[count]:
+            assert run["val_loss"] == pytest.approx(runs[1][0]["val_loss"], rel=1e-3)
+            for name in run.files:
+                assert np.array_equal(run[name], runs[count][0][name]), name
+
+
+def test_a_lost_machine_ends_the_run_and_its_state_resumes(tmp_path, small_pairs):
+    pytest.importorskip("jax", reason="needs jax")
+    first, lost = machines(2, tmp_path, small_pairs, "lost")
+    assert lost.wait(200) < 0 and first.wait(200) != 0
+    assert first.stderr.read()
+    for process in machines(2, tmp_path, small_pairs):
+        error = process.communicate()[1]
+        assert process.returncode == 0, error[-3000:]
+    assert len(np.load(tmp_path / "0/run.npz")["val_loss"]) == 4

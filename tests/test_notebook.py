@@ -17,7 +17,9 @@ HEAVY = {"keras", "tensorflow", "jax", "matplotlib", "skimage", "sklearn", "scip
 def papermill(folder, *parameters):
     """Run the notebook in `folder`, as a user does who has nothing but this file."""
     (folder / "CNN.ipynb").write_bytes(NOTEBOOK.read_bytes())
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environment = {key: value for key, value in os.environ.items()
+                   if key != "PYTHONPATH" and not key.startswith("KAGGLE")}
+    environment["KAGGLE_CONFIG_DIR"] = str(folder / "no-keys")      # downloads nothing
     return subprocess.run(
         [sys.executable, "-m", "papermill", "CNN.ipynb", "done.ipynb", *parameters],
         cwd=folder, env=environment, capture_output=True, text=True)

@@ -1,5 +1,7 @@
 """The notebook's training cells: what they log, keep and draw; a cut run goes on."""
+import resource
 import shutil
+import signal
 
 import keras
 import numpy as np
@@ -137,6 +139,46 @@ def test_a_torn_state_is_refused(tmp_path, small_pairs, run):
     (tmp_path / "state.npz").write_bytes(content[:len(content) // 2])
     with pytest.raises(ValueError, match="state.npz.*remove it"):
         small_run(tmp_path, small_pairs, RESUME=True, **IMPATIENT)
+
+
+def test_the_state_before_a_torn_one_is_used(tmp_path, small_pairs, run, capsys):
+    """As after a power failure: the run goes on an epoch earlier, and ends the same."""
+    with pytest.raises(SystemExit):
+        small_run(tmp_path, small_pairs, cut(SystemExit, 3, 1), **IMPATIENT)
+    state = tmp_path / "state.npz"
+    state.write_bytes(state.read_bytes()[:-1000])
+    resumed = small_run(tmp_path, small_pairs, cut(None), RESUME=True, **IMPATIENT)
+    assert "state.npz: not of a run" in (said := capsys.readouterr().out)
+    assert "going on from state-before.npz, epoch 3" in said
+    same_run(run, resumed)
+
+
+def test_the_same_seed_gives_the_same_numbers(tmp_path, small_pairs, run):
+    """On one machine, to the last bit: history, weights and every row of the table."""
+    again = small_run(tmp_path, small_pairs, **IMPATIENT)
+    assert (again["OUTPUT"] / "history.csv").read_bytes() == (
+        run["OUTPUT"] / "history.csv").read_bytes()
+    assert all(map(np.array_equal, again["model"].get_weights(), run["model"].get_weights()))
+    assert cnn.evaluate(again["model"], small_pairs) == cnn.evaluate(run["model"], small_pairs)
+
+
+def test_a_full_disk_ends_training_with_its_reason_and_keeps_the_state(
+        tmp_path, small_pairs, run):
+    """A limit on the size of a file stands in for the disk; the run then goes on."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    def fill(model, epoch, batch):
+        if (epoch, batch) == (2, 0):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            small_run(tmp_path, small_pairs, fill, **IMPATIENT)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    resumed = small_run(tmp_path, small_pairs, cut(None), RESUME=True, **IMPATIENT)
+    same_run(run, resumed)
 
 
 def test_nan_at_once_is_an_error_and_an_earlier_model_stays(tmp_path, small_pairs):

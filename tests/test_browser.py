@@ -1,0 +1,178 @@
+"""The notebook in JupyterLab, run and used in a real browser, and as a static page.
+
+Set SCREENSHOTS to a folder to keep pictures of what the browser shows.
+"""
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import NOTEBOOK
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+if not CHROMIUM:
+    pytest.skip("needs Chromium: apt-get install chromium", allow_module_level=True)
+
+SMOKE = {"EPOCHS": 3, "STEPS_PER_EPOCH": 4, "CROP": 64, "WIDTHS": (8, 8, 8)}
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+TRAINING = "model.fit("                     # what only the cell that trains holds
+FIGURES = 9                                 # pictures that the whole run shows
+
+
+def smoke_notebook(folder):
+    """The notebook without outputs and with smoke parameters, in `folder`."""
+    notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell["outputs"] = []
+            if "parameters" in cell["metadata"].get("tags", []):
+                source = "".join(cell["source"])
+                for name, value in SMOKE.items():
+                    source, found = re.subn(rf"^{name} = \S.*?(?=\s+#|$)", f"{name} = {value}",
+                                            source, flags=re.M)
+                    assert found == 1, name
+                cell["source"] = source
+    (folder / NOTEBOOK.name).write_text(json.dumps(notebook), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as program:
+        browser = program.chromium.launch(executable_path=CHROMIUM, args=[
+            "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update",
+            "--disable-sync"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("browser")
+
+
+@pytest.fixture(scope="module")
+def lab(folder, tmp_path_factory):
+    """The address of CNN.ipynb in a JupyterLab of its own on loopback."""
+    smoke_notebook(folder)
+    settings = tmp_path_factory.mktemp("settings")
+    for name, content in {"notebook-extension/tracker": {"windowingMode": "none"},
+                          "apputils-extension/notification": {"fetchNews": "false"}}.items():
+        path = settings / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(content))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(16)
+    environment = os.environ | {"KAGGLE_CONFIG_DIR": str(settings)}     # downloads nothing
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
+         "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0",
+         f"--IdentityProvider.token={token}", f"--LabApp.user_settings_dir={settings}",
+         f"--LabApp.workspaces_dir={settings}",
+         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"],
+        cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(120):
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.5)
+    yield f"http://127.0.0.1:{port}/lab/tree/CNN.ipynb?token={token}"
+    server.terminate()
+    server.wait(20)
+
+
+def screenshot(page, name):
+    if os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=Path(os.environ["SCREENSHOTS"], f"{name}.png"))
+
+
+def slide(page, area):
+    """Drag the slider in `area` to a quarter; the clip before and after."""
+    handle = area.locator("input[type=range]")
+    handle.scroll_into_view_if_needed()
+    before = area.locator("img[alt=before]")
+    clips = [before.evaluate("image => image.style.clipPath")]
+    pictures = [area.locator("img[alt=after]").screenshot()]
+    box = handle.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
+    clips.append(before.evaluate("image => image.style.clipPath"))
+    pictures.append(area.locator("img[alt=after]").screenshot())
+    assert clips[0] != clips[1] and pictures[0] != pictures[1]
+    return clips
+
+
+@pytest.fixture(scope="module")
+def page(browser, lab):
+    page = browser.new_page(viewport=DESKTOP)
+    page.set_default_timeout(60_000)
+    page.goto(lab)
+    page.locator(".jp-Notebook .jp-CodeCell").nth(20).wait_for()
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+    yield page
+    page.close()
+
+
+def test_run_all_in_jupyterlab(page, folder):
+    """Run All ends without an error, and the figure of the training changes in place."""
+    screenshot(page, "lab-opened")
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    cells = page.locator(".jp-Notebook .jp-CodeCell")
+    training = cells.filter(has_text=TRAINING).first
+    last, seen, most = cells.last.locator(".jp-InputArea-prompt"), set(), 0
+    deadline = time.monotonic() + 300
+    while not re.search(r"\[\d+\]", last.first.inner_text()):
+        assert time.monotonic() < deadline, "the run does not end"
+        assert page.locator(".jp-RenderedText[data-mime-type*=stderr]").count() == 0
+        sources = training.locator(".jp-OutputArea img").evaluate_all(
+            "images => images.map(image => image.src)")
+        most, seen = max(most, len(sources)), seen | set(sources)
+        page.wait_for_timeout(200)
+    assert most == 1 and len(seen) >= 2, (most, len(seen))
+    outputs = page.locator(".jp-Notebook .jp-OutputArea-output")
+    assert not outputs.filter(has_text="Traceback").count()
+    assert page.locator(".jp-Notebook .jp-RenderedImage img").count() == FIGURES
+    assert page.locator(".jp-Notebook .jp-OutputArea img").evaluate_all(
+        "images => images.every(image => image.complete && image.naturalWidth > 99)")
+    training.locator("img").scroll_into_view_if_needed()
+    screenshot(page, "lab-training")
+    page.keyboard.press("Control+s")
+
+
+def test_the_slider_moves_the_picture(page):
+    output = page.locator(".jp-RenderedHTML").filter(has=page.locator("input[type=range]"))
+    assert slide(page, output) == ["inset(0px 50% 0px 0px)", output.locator(
+        "img[alt=before]").evaluate("image => image.style.clipPath")]
+    screenshot(page, "lab-slider")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", ["desktop", "phone"])
+def test_the_static_page(browser, tmp_path, theme, width):
+    """What nbconvert makes of the committed notebook: fits the screen, and slides."""
+    subprocess.run([sys.executable, "-m", "nbconvert", "--to", "html", "--theme", theme,
+                    "--output-dir", tmp_path, NOTEBOOK], check=True, capture_output=True)
+    page = browser.new_page(viewport=DESKTOP if width == "desktop" else PHONE)
+    page.route(re.compile("^https?:"), lambda route: route.abort())
+    page.goto((tmp_path / "CNN.html").as_uri())
+    assert page.locator("img").evaluate_all(
+        "images => images.every(image => image.naturalWidth > 99)")
+    wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert wide <= 0, f"{wide} pixels to the side"
+    slide(page, page.locator("main"))
+    images = page.locator("img")
+    for number in range(images.count()) if os.environ.get("SCREENSHOTS") else ():
+        images.nth(number).scroll_into_view_if_needed()
+        screenshot(page, f"page-{width}-{theme}-{number}")
+    page.close()
