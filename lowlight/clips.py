@@ -1,5 +1,6 @@
 """Clips in and out: same container, frame times and sound; exposure without flicker."""
 import contextlib
+import gc
 import os
 from fractions import Fraction
 from functools import cache, partial
@@ -285,6 +286,7 @@ def enhance_clip(network, path, target, brightness=None, strength=1.0, tile=TILE
     target = Path(target)
     if target.suffix.lower() not in CLIPS:
         raise ValueError(f"{target}: clips are written as .mp4, .mov, .mkv or .webm")
+    gc.collect()    # PyAV's frames are cycles, and hold the last clip's codecs and threads
     first, av = first_frame(path), import_av()
     options = {"movflags": "+faststart"} if is_mp4(target) else {}
     try:

@@ -583,7 +583,7 @@ def build_model(widths=(32, 48, 64, 128), blocks=1, head=16):
     curve, rest = (layers.Conv2D(
         3, 3, padding="same", activation="tanh", kernel_initializer="zeros",
         dtype="float32", name=name)(x) for name in ("curve", "rest"))
-    smooth = padded
+    smooth, unlit = padded, 1 - padded ** 8     # white stays white, as of a lamp
     for side in (3, 5, 9):      # each pixel moves towards the mean around it, or stays
         share = layers.Conv2D(
             3, 3, padding="same", activation="sigmoid", kernel_initializer="zeros",
@@ -591,9 +591,9 @@ def build_model(widths=(32, 48, 64, 128), blocks=1, head=16):
         mean = smooth
         for window in ((side, 1), (1, side)):
             mean = layers.AveragePooling2D(window, 1, "same", dtype="float32")(mean)
-        smooth = smooth + share * (mean - smooth)
+        smooth = smooth + share * unlit * (mean - smooth)
     gain = 64.0 ** curve                                                # 1/64 to 64
-    x = gain * smooth / (1 + (gain - 1) * smooth) + rest / 2
+    x = gain * smooth / (1 + (gain - 1) * smooth) + unlit * rest / 2
     x = CropLike(dtype="float32", name="crop")([x, photo])
     return keras.Model([photo, thumbnail], x, name="lowlight")
 

@@ -2,6 +2,7 @@
 
 An `.onnx` file runs on ONNX Runtime; a `.keras` file, as CNN.ipynb trains it, on Keras.
 """
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
@@ -44,27 +45,34 @@ def load_onnx(path):
     """The Network in an .onnx file written by `lowlight.export`, on the best provider."""
     import onnxruntime
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3              # errors are raised, so not printed too
+    options.log_severity_level = 4              # errors are raised, so not printed too
     options.enable_mem_pattern = False          # 1.4 times the memory, no faster
     found = onnxruntime.get_available_providers()
     providers = [name for name in GPU_PROVIDERS if name in found]
     try:
         # From memory, so that the file cannot name other files to read.
-        session = onnxruntime.InferenceSession(
-            path.read_bytes(), options, providers=[*providers, "CPUExecutionProvider"])
+        with contextlib.redirect_stdout(None):      # it prints what it then raises
+            session = onnxruntime.InferenceSession(
+                path.read_bytes(), options, providers=[*providers, "CPUExecutionProvider"])
         channels = {one.name: one.shape[-1] for one in session.get_inputs()}
         metadata = session.get_modelmeta().custom_metadata_map
+        sizes = [int(metadata.get(name, -1)) for name in ("multiple", "radius")]
     except Exception as error:                  # it raises types of its own for each fault
         raise ValueError(f"{path}: no ONNX network that can be loaded "
                          f"({type(error).__name__}); take the released weights, or export "
                          "a trained model anew") from error
-    if channels != INPUTS or not {"multiple", "radius"} <= metadata.keys():
+    if channels != INPUTS or not (0 < sizes[0] < 10_000 and 0 <= sizes[1] < 10_000):
         raise ValueError(f"{path}: an ONNX file of another kind; export one with "
                          "lowlight.export_model")
 
     def run(photo, thumbnail):
-        return session.run(None, {"photo": photo, "thumbnail": thumbnail})[0]
-    return Network(run, int(metadata["multiple"]), int(metadata["radius"]))
+        try:
+            return session.run(None, {"photo": photo, "thumbnail": thumbnail})[0]
+        except Exception as error:
+            raise ValueError(f"{path}: the network fails on a window of {photo.shape[1:3]} "
+                             f"({type(error).__name__}); take the released weights, or a "
+                             "smaller --tile if memory is short") from error
+    return Network(run, *sizes)
 
 
 def load_keras(path):
@@ -75,7 +83,12 @@ def load_keras(path):
         raise ValueError(f"{path}: a .keras file needs {error.name} and more: pip install "
                          "'lowlight[train]', or export the model as .onnx") from error
     model = cnn.load_model(path)
+    try:
+        multiple, radius = model.get_layer("pad").multiple, export.receptive_radius(model)
+    except Exception as error:                  # a model of other layers
+        raise ValueError(f"{path}: a model of another kind ({error}); train one with "
+                         "CNN.ipynb") from error
 
     def run(photo, thumbnail):
         return model.predict_on_batch([photo, thumbnail])
-    return Network(run, model.get_layer("pad").multiple, export.receptive_radius(model))
+    return Network(run, multiple, radius)

@@ -385,3 +385,13 @@ def test_one_damaged_packet_costs_no_more_than_itself(tmp_path):
     assert "hurt.mp4: 1 damaged packets passed over" in result.note
     assert len(read_clip(tmp_path / "out.mp4")[0]) >= 20
     assert read_clip(tmp_path / "out.mp4")[3] == read_clip(source)[3]
+
+
+def test_many_clips_leave_no_threads_behind(tmp_path):
+    """Found by fuzzing: PyAV's frames kept the codecs of each clip until much later."""
+    threads = []
+    for number in range(6):
+        write_clip(tmp_path / "in.mp4", range(3))
+        enhance_clip(NETWORK, tmp_path / "in.mp4", tmp_path / f"{number}.mp4")
+        threads.append(len(list(Path("/proc/self/task").iterdir())))
+    assert threads[-1] <= threads[1] + 1

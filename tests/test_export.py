@@ -112,3 +112,61 @@ def test_what_cannot_be_exported_is_said(exports, tmp_path, monkeypatch):
     monkeypatch.setattr("keras.backend.backend", lambda: "jax")
     with pytest.raises(ValueError, match="KERAS_BACKEND=tensorflow"):
         lowlight.export_model(model, tmp_path / "model.tflite")
+
+
+def damaged_onnx(change):
+    """The bytes of an .onnx file after `change(model)`."""
+    model = export.as_onnx(cnn.build_model((8,)))
+    change(model)
+    return model.SerializeToString()
+
+
+def without_metadata(model):
+    del model.metadata_props[:]
+
+
+def metadata(value):
+    def change(model):
+        model.metadata_props[0].value = value
+    return change
+
+
+def other_name(model):
+    model.graph.input[0].name = "picture"
+    model.graph.node[0].input[0] = "picture"
+
+
+def unknown_operator(model):
+    model.graph.node[3].op_type, model.graph.node[3].domain = "Evil", "elsewhere"
+
+
+def outside_data(model):
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = 1
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "/etc/passwd"
+
+
+def wrong_shape(model):
+    """Loads, and fails when it runs: found by fuzzing."""
+    kernel = next(tensor for tensor in model.graph.initializer if len(tensor.dims) == 1)
+    kernel.dims[0], kernel.raw_data = 1, kernel.raw_data[:4]
+
+
+@pytest.mark.parametrize("change", [
+    without_metadata, metadata("0"), metadata("-3"), metadata("many"), metadata("9" * 20),
+    other_name, unknown_operator, outside_data, wrong_shape], ids=lambda change: change.__name__)
+def test_a_hostile_onnx_file_is_refused_by_name(tmp_path, capfd, change):
+    path = tmp_path / "evil.onnx"
+    path.write_bytes(damaged_onnx(change))
+    with pytest.raises(ValueError, match="evil.onnx"):
+        lowlight.enhance(lowlight.load(path), np.zeros((9, 9, 3), np.uint8))
+    assert capfd.readouterr() == ("", "")       # nothing from the runtime itself
+
+
+def test_a_keras_model_without_our_layers_is_refused_by_name(tmp_path):
+    photo, thumbnail = keras.Input((None, None, 3)), keras.Input((64, 64, 3))
+    keras.Model([photo, thumbnail], keras.layers.ReLU()(photo)).save(tmp_path / "odd.keras")
+    with pytest.raises(ValueError, match="odd.keras.*another kind"):
+        lowlight.load(tmp_path / "odd.keras")

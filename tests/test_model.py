@@ -74,6 +74,15 @@ def test_the_output_is_bounded_whatever_comes_in(rng, random_model, spread):
     assert max(spans) > 0.1                             # the thumbnail does have a say
 
 
+def test_white_stays_white_whatever_the_weights(rng, random_model):
+    """A lamp in a dark photo keeps its white: it is neither smoothed nor added to."""
+    photo, thumbnail = noise(rng, 40, 60)
+    photo[10:14, 20:25] = 255
+    output = predict(random_model((8, 8), spread=3.0), photo, thumbnail)
+    assert output[10:14, 20:25] == pytest.approx(1, abs=1e-4)
+    assert np.abs(output - photo / 255).max() > 0.1
+
+
 def test_tiles_are_exact(rng, random_model):
     model = random_model((8, 8, 8))
     network = Network(lambda *inputs: model.predict_on_batch(list(inputs)),
