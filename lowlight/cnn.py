@@ -587,7 +587,8 @@ def build_model(widths=(32, 48, 64, 128), blocks=1, head=16):
     for side in (3, 5, 9):      # each pixel moves towards the mean around it, or stays
         share = layers.Conv2D(
             3, 3, padding="same", activation="sigmoid", kernel_initializer="zeros",
-            bias_initializer=keras.initializers.Constant(-3), dtype="float32")(x)
+            bias_initializer=keras.initializers.Constant(-3), dtype="float32",
+            name=f"share{side}")(x)
         mean = smooth
         for window in ((side, 1), (1, side)):
             mean = layers.AveragePooling2D(window, 1, "same", dtype="float32")(mean)

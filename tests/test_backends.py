@@ -125,29 +125,24 @@ def machines(count, *arguments, **options):
             for number in range(count)]
 
 
-def test_several_machines_train_as_one(tmp_path, small_pairs):
-    """Two processes and four: equal weights in all, and the curve of one process."""
-    pytest.importorskip("jax", reason="needs jax")
-    runs = {}
-    for count in (1, 2, 4):
-        folder = tmp_path / str(count)
-        folder.mkdir()
-        for process in machines(count, folder, small_pairs):
-            error = process.communicate()[1]
-            assert process.returncode == 0, error[-3000:]
-        runs[count] = [np.load(folder / f"{number}/run.npz") for number in range(count)]
-        for run in runs[count]:
-            assert run["val_loss"] == pytest.approx(runs[1][0]["val_loss"], rel=1e-3)
-            for name in run.files:
-                assert np.array_equal(run[name], runs[count][0][name]), name
-
-
-def test_a_lost_machine_ends_the_run_and_its_state_resumes(tmp_path, small_pairs):
-    pytest.importorskip("jax", reason="needs jax")
-    first, lost = machines(2, tmp_path, small_pairs, "lost")
-    assert lost.wait(200) < 0 and first.wait(200) != 0
-    assert first.stderr.read()
-    for process in machines(2, tmp_path, small_pairs):
+def finished(folder, processes):
+    """What each of the processes has left, after all ended well."""
+    for process in processes:
         error = process.communicate()[1]
         assert process.returncode == 0, error[-3000:]
-    assert len(np.load(tmp_path / "0/run.npz")["val_loss"]) == 4
+    return [np.load(folder / f"{number}/run.npz") for number in range(len(processes))]
+
+
+def test_several_machines_train_as_one(tmp_path, small_pairs, count=2):
+    """One is lost on the way: the other ends with an error. Started again, they go on from
+    the saved state, end with equal weights, and show the curve of a single process."""
+    pytest.importorskip("jax", reason="needs jax")
+    (tmp_path / "one").mkdir()
+    one, = finished(tmp_path / "one", machines(1, tmp_path / "one", small_pairs))
+    first, *lost = machines(count, tmp_path, small_pairs, "lost")
+    assert all(process.wait(200) < 0 for process in lost) and first.wait(200) != 0
+    assert first.stderr.read()
+    runs = finished(tmp_path, machines(count, tmp_path, small_pairs))
+    for run in runs:
+        assert run["val_loss"] == pytest.approx(one["val_loss"], rel=1e-3)
+        assert all(np.array_equal(run[name], runs[0][name]) for name in run.files)
