@@ -27,14 +27,18 @@ if kind == "two devices":
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     assert strategy.num_replicas_in_sync == 2
     devices = {"scope": strategy.scope, "gpus": ("CPU:0", "CPU:1")}
+if kind == "machines":          # a lost one is found out in 100 s as JAX comes
+    import jax
+    jax.distributed.initialize = partial(
+        jax.distributed.initialize, heartbeat_timeout_seconds=10)
 import keras, numpy as np
 from conftest import code_cells, small_run
 from lowlight import cnn
 from test_backends import without_clipping
 if kind == "two devices":
     keras.optimizers.Adam = partial(without_clipping, keras.optimizers.Adam)
-assert keras.backend.backend() == (kind if kind in ("jax", "torch") else
-                                       "jax" if kind == "machines" else "tensorflow")
+assert keras.backend.backend() == {"machines": "jax", "two devices": "tensorflow"}.get(
+    kind, kind)
 pairs = cnn.find_pairs(root)
 if kind == "machines":
     names = dict(vars(cnn))
@@ -121,7 +125,8 @@ def machines(count, *arguments, **options):
         address = f"127.0.0.1:{free.getsockname()[1]}"
     return [start("machines", *arguments, **options, KERAS_DISTRIBUTION_JOB_ADDRESSES=address,
                   KERAS_DISTRIBUTION_NUM_PROCESSES=str(count),
-                  KERAS_DISTRIBUTION_PROCESS_ID=str(number), JAX_PLATFORMS="cpu")
+                  KERAS_DISTRIBUTION_PROCESS_ID=str(number), JAX_PLATFORMS="cpu",
+                  JAX_COMPILATION_CACHE_DIR=str(arguments[0] / "cache"))
             for number in range(count)]
 
 
@@ -140,8 +145,8 @@ def test_several_machines_train_as_one(tmp_path, small_pairs, count=2):
     (tmp_path / "one").mkdir()
     one, = finished(tmp_path / "one", machines(1, tmp_path / "one", small_pairs))
     first, *lost = machines(count, tmp_path, small_pairs, "lost")
-    assert all(process.wait(200) < 0 for process in lost) and first.wait(200) != 0
-    assert first.stderr.read()
+    assert all(process.wait(200) < 0 for process in lost)
+    assert "all-reduce failed" in first.communicate(timeout=200)[1] and first.returncode
     runs = finished(tmp_path, machines(count, tmp_path, small_pairs))
     for run in runs:
         assert run["val_loss"] == pytest.approx(one["val_loss"], rel=1e-3)
