@@ -2,20 +2,24 @@
 """What each ingredient of the network is worth: same steps, one changed, validation dB.
 
     python benchmarks/ablation.py DATASET [--clean FOLDER] [--steps 2000]
-                                  [--only NAME ...] [--csv FILE] [--precision P]
+                                  [--dark FOLDER] [--crop 128] [--only NAME ...]
+                                  [--csv FILE] [--precision P]
 
 Each row trains from scratch on LOL's training pairs of weights/split.json, and, with
 --clean, on photos of that folder, darkened, in every other crop. It is scored on whole
-validation photos, LOL's and darkened ones; test photos are not looked at. The learning
+validation photos, LOL's and darkened ones; test photos are not looked at. With --dark,
+the photos of that folder that come out harmed are counted, as wild.py does. The learning
 rate follows a cosine over the steps, so that every row is a finished run.
 """
 import argparse
+import time
 from contextlib import ExitStack
 from functools import partial
 from unittest import mock
 
 import numpy as np
 import recipe
+import wild
 from common import add_row, markdown_head, markdown_row
 from recipe import cnn, keras
 
@@ -51,12 +55,16 @@ def unbounded_dense(units, activation=None, dense=layers.Dense, **options):
     return dense(units, None if activation == "tanh" else activation, **options)
 
 
-def curve_alone(model):
-    """The model without `rest`: the photo through the curve, nothing added."""
-    photo, padded = model.inputs[0], model.get_layer("pad").output
-    gain = 64.0 ** model.get_layer("curve").output
-    x = gain * padded / (1 + (gain - 1) * padded)
-    return keras.Model(model.inputs, cnn.CropLike(dtype="float32")([x, photo]))
+def capped_dense(units, activation=None, dense=layers.Dense, **options):
+    """In place of Dense: the vector is clipped to [-2, 2], scales and shifts are free."""
+    capped = dense(units, None if activation == "tanh" else activation, **options)
+    return (lambda x: cnn.ops.clip(capped(x), -2, 2)) if "name" in options else capped
+
+
+def nothing_added(model):
+    """The model whose `rest` stays at its start, zero: the photo through the curve."""
+    model.get_layer("rest").trainable = False
+    return model
 
 
 def plain_output(model):
@@ -74,11 +82,12 @@ ROWS = {
     "no thumbnail": {"sequence": NoThumbnail, "thumbnail": GREY},
     "thumbnail of the crop, not of the photo": {"sequence": CropThumbnail},
     "no square root": {"replace": {"keras.ops.sqrt": lambda x: x}},
-    "nothing added to the curve": {"change": curve_alone},
+    "nothing added to the curve": {"change": nothing_added},
     "no curve, a plain output": {"change": plain_output},
     "strided transposed convolutions up": {"replace": {
         "lowlight.cnn.upsample": transposed}},
     "unbounded modulation": {"replace": {"keras.layers.Dense": unbounded_dense}},
+    "vector capped at 2": {"replace": {"keras.layers.Dense": capped_dense}},
     "MSE instead of L1 + SSIM": {"loss": "mse"},
     "no moving average": {"ema": False},
     "one level fewer: WIDTHS (32, 48, 64)": {"model": {"widths": (32, 48, 64)}},
@@ -86,6 +95,8 @@ ROWS = {
         "model": {"widths": (32, 48, 64, 96, 128)}},
     "BLOCKS = 2": {"model": {"blocks": 2}},
     "pairs only": {"kinds": ("pairs",)},
+    "a quarter of the crops darkened": {"kinds": ("pairs", "pairs", "pairs", "clean")},
+    "three quarters darkened": {"kinds": ("pairs", "clean", "clean", "clean")},
     "darkened photos only": {"kinds": ("clean",)},
     "full recipe, seed 1": {"seed": 1},
     "full recipe, seed 2": {"seed": 2}}
@@ -100,22 +111,37 @@ def build(row):
     return row["change"](model) if row["change"] else model
 
 
-def measure(row, train, validation, steps, precision):
+def harmed(model, row, folder):
+    """How many of the photos in `folder` the model harms."""
+    count = 0
+    for path in wild.find_photos(folder):
+        photo = wild.read_photo(path)
+        result = recipe.brighten(model, photo, row["thumbnail"])
+        count += wild.severity(wild.harm(photo, result)) > 1
+    return count
+
+
+def measure(row, train, validation, options):
     """{column: value} of one row, trained and scored.
 
     `train` and `validation`: {"pairs": [...], "clean": [...]}, either may be empty.
     """
-    pairs, clean = (train[kind] if kind in row["kinds"] else []
-                    for kind in ("pairs", "clean"))
-    sequence = row["sequence"](pairs, clean, steps=max(1, steps // 10), seed=row["seed"])
-    model, seconds = recipe.train(partial(build, row), sequence, steps, loss=row["loss"],
-                                  ema=row["ema"], seed=row["seed"], precision=precision)
-    result = {}
+    steps = options.steps
+    sequence = row["sequence"](train["pairs"], train["clean"], options.crop,
+                               steps=max(1, steps // 10), seed=row["seed"])
+    sequence.kinds = [train[kind] for kind in row["kinds"] if train[kind]]
+    start = time.perf_counter()
+    model, seconds = recipe.train(
+        partial(build, row), sequence, steps, loss=row["loss"], ema=row["ema"],
+        seed=row["seed"], precision=options.precision)
+    result = {"minutes": f"{(time.perf_counter() - start) / 60:.1f}"}
     for kind, photos in validation.items():
         means = recipe.score(lambda low: recipe.brighten(
             model, low, row["thumbnail"]), photos) if photos else {}
         result |= {f"{kind} {name}": value for name, value
                    in recipe.rounded(means).items()}
+    if options.dark:
+        result["harmed"] = harmed(model, row, options.dark)
     return result | recipe.size(model) | {"ms a step": f"{1000 * seconds:.0f}"}
 
 
@@ -123,7 +149,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset", help="folder of LOL's pairs")
     parser.add_argument("--clean", help="folder of good photos, to be darkened")
+    parser.add_argument("--dark", help="folder of dark photos, to count the harmed ones")
     parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--crop", type=int, default=128)
     parser.add_argument("--only", nargs="*", default=list(ROWS), choices=list(ROWS),
                         metavar="NAME", help="; ".join(ROWS))
     parser.add_argument("--photos", type=int, default=60, help="at most so many "
@@ -141,7 +169,7 @@ def main():
         if not any(train[kind] for kind in row["kinds"]):
             continue                        # darkened photos only, but no --clean
         line = {"variant": name, "steps": options.steps} | measure(
-            row, train, validation, options.steps, options.precision)
+            row, train, validation, options)
         if number == 0:
             markdown_head(list(line))
         markdown_row(line.values())

@@ -10,10 +10,9 @@ __all__ = ['stderr', 'SAMPLE_PHOTOS', 'ROLES', 'NO_PHOTO', 'CHROMA', 'LUMA', 'LO
            'group_scenes', 'split_pairs', 'make_thumbnail', 'load_pair', 'vary_colour', 'draw_colour', 'draw_darkness',
            'cut_crop', 'add_lamps', 'darkened_crop', 'PairSequence', 'PadToMultiple', 'CropLike', 'global_vector',
            'residual_block', 'upsample', 'build_model', 'load_model', 'count_macs', 'check_photos', 'psnr', 'ssim',
-           'gt_mean', 'blur_matrix', 'ssim_map', 'charbonnier', 'l1_ssim', 'psnr_of_levels', 'WholePhotos', 'brighten',
-           'Snapshots', 'read_history', 'reductions', 'draw_curves', 'draw_training', 'LiveCurves', 'TrainingState',
-           'resume', 'film_frames', 'scores', 'evaluate', 'summarise', 'markdown_table', 'before_after_slider',
-           'mean_luma']
+           'gt_mean', 'blur_matrix', 'ssim_map', 'l1_ssim', 'psnr_of_levels', 'WholePhotos', 'brighten', 'Snapshots',
+           'read_history', 'reductions', 'draw_curves', 'draw_training', 'LiveCurves', 'TrainingState', 'resume',
+           'film_frames', 'scores', 'evaluate', 'summarise', 'markdown_table', 'before_after_slider']
 
 # %% ../CNN.ipynb #cell-002
 import os
@@ -52,7 +51,6 @@ from typing import NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython import display
-from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 from scipy import sparse, stats
 from skimage import exposure, filters, metrics
@@ -87,7 +85,7 @@ def show_photo(axes, photo, title):
 def photo_grid(photos, columns):
     """Figure of (title, uint8 photo) tuples in rows of `columns`."""
     lines, (height, width) = -(-len(photos) // columns), photos[0][1].shape[:2]
-    figure = Figure(figsize=(10, lines * (10 / columns * height / width + 0.45)),
+    figure = plt.Figure(figsize=(10, lines * (10 / columns * height / width + 0.45)),
                     layout="constrained")
     grid = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes, (title, photo) in zip(grid, photos):
@@ -126,8 +124,7 @@ def expose(photo, rng, stops=0.0, light=None, balance=(1, 1, 1), highlights=0.0,
     `stops`: less exposure; `light`: grid of further stops, uneven light; `balance`:
     factor of each channel; `highlights`: stops by which white, as of lamps, is brighter
     than it shows; `shot`: noise variance over signal, read noise follows it; `power`:
-    of the tone curve; `window`: top, left, bottom, right of a crop in `light`.
-    """
+    of the tone curve; `window`: top, left, bottom, right of a crop in `light`."""
     linear = to_linear(photo)
     linear *= 2.0 ** (np.float32(highlights) * linear.min(-1, keepdims=True) ** 4)
     linear *= np.float32(2.0 ** -stops * np.array(balance))
@@ -254,25 +251,23 @@ def find_pairs(root):
 
 # %% ../CNN.ipynb #cell-013
 def download_pairs(folder, dataset="aditidatta26/train3"):
-    """True if LOL's pairs are now in `folder`/lol, downloaded by the kaggle package.
-
-    Without credentials, or where that fails, one line says so: never what it said."""
+    """True if LOL's pairs are now in `folder`/lol, downloaded by the kaggle package;
+    else, as without credentials, one line says how to get them."""
     keys = Path(os.environ.get("KAGGLE_CONFIG_DIR", Path.home() / ".kaggle"))
-    if not ({"KAGGLE_API_TOKEN", "KAGGLE_KEY"} & os.environ.keys()
-            or (keys / "kaggle.json").exists() or (keys / "access_token").exists()):
-        print("no pairs found: the embedded set; for real ones see dataset/README.md")
-        return False
+    known = ({"KAGGLE_API_TOKEN", "KAGGLE_KEY"} & os.environ.keys()
+             or any((keys / name).exists() for name in ("kaggle.json", "access_token")))
     part = Path(folder, ".download")        # appears as lol/ when it is complete
     shutil.rmtree(part, ignore_errors=True)
-    done = subprocess.run([
-        sys.executable, "-m", "kaggle", "datasets", "download", dataset, "--unzip",
-        "--path", part], stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if done.returncode == 0 and photos_by_role(part):
+    command = ["kaggle", "datasets", "download", dataset]   # what it says stays unsaid
+    done = known and subprocess.run(
+        [sys.executable, "-m", *command, "--unzip", "--path", part],
+        stdin=subprocess.DEVNULL, capture_output=True)
+    if done and done.returncode == 0 and photos_by_role(part):
         part.replace(Path(folder, "lol"))
         return True
     shutil.rmtree(part, ignore_errors=True)
-    print("no pairs came from Kaggle: the embedded set; this command says why: "
-          f"kaggle datasets download {dataset}")
+    print("no pairs: the embedded set; for real ones see dataset/README.md, or what",
+          *command, "says")
     return False
 
 
@@ -330,10 +325,8 @@ def group_scenes(pairs, alike=0.8):
 def split_pairs(pairs, fractions=(0.8, 0.1, 0.1), seed=0, scenes=None):
     """(train, validation, test) lists of pairs; no scene is in two of them.
 
-    `fractions` are of the photos. Where scenes are few, validation and test still get
-    one each, from eight scenes on two, unless their fraction is 0. Raises
-    ValueError below three scenes.
-    """
+    `fractions` are of the photos. Where scenes are few (ValueError below three), the
+    last two still get one each, from eight scenes on two, but for a fraction of 0."""
     scenes = np.array(group_scenes(pairs) if scenes is None else scenes)
     order = np.random.default_rng(seed).permutation(np.unique(scenes))
     if pairs and len(order) < 3:
@@ -365,11 +358,9 @@ def make_thumbnail(photo, side=64):
 def load_pair(pair):
     """(low, normal, thumbnail of low) of a Pair, whole; always the same."""
     normal = load_photo(pair.normal)
-    if pair.low:
-        low = load_photo(pair.low)
-    else:
-        rng = np.random.default_rng(zlib.crc32(pair.name.encode()))
-        low = darken(normal, rng, **draw_darkness(rng, as_it_is=0))
+    rng = np.random.default_rng(zlib.crc32(pair.name.encode()))
+    low = load_photo(pair.low) if pair.low else darken(
+        normal, rng, **draw_darkness(rng, as_it_is=0))
     return low, normal, make_thumbnail(low)
 
 # %% ../CNN.ipynb #cell-019
@@ -502,10 +493,8 @@ class PairSequence(keras.utils.PyDataset):
 # %% ../CNN.ipynb #cell-025
 @keras.saving.register_keras_serializable("lowlight")
 class PadToMultiple(layers.Layer):
-    """(B, H, W, C) -> (B, H', W', C), H' and W' multiples of `multiple`.
-
-    The last row and column are repeated: unlike reflection, that works for one pixel.
-    """
+    """(B, H, W, C) -> (B, H', W', C), H' and W' multiples of `multiple`; the last row
+    and column are repeated: unlike reflection, that works for one pixel."""
 
     def __init__(self, multiple, **options):
         super().__init__(**options)
@@ -619,12 +608,8 @@ def count_macs(model, side=256):
     """Multiply-accumulates of all layers for one photo of side x side."""
     fixed = keras.models.clone_model(model, input_tensors=[     # shapes become known
         keras.Input((side, side, 3), name="photo"), keras.Input((64, 64, 3))])
-    total = 0
-    for layer in (layer for layer in fixed.layers if hasattr(layer, "kernel")):
-        up = isinstance(layer, layers.Conv2DTranspose)  # each input pixel, each weight
-        shape = layer.input.shape if up else layer.output.shape
-        total += np.prod(shape[1:-1]) * np.prod(layer.kernel.shape)
-    return int(total)
+    return int(sum(np.prod(layer.output.shape[1:-1]) * np.prod(layer.kernel.shape)
+                   for layer in fixed.layers if hasattr(layer, "kernel")))
 
 # %% ../CNN.ipynb #cell-034
 def check_photos(*photos):
@@ -681,11 +666,6 @@ def ssim_map(reference, image):
             / ((a * a + b * b + 1e-4) * (variance_a + variance_b + 9e-4)))
 
 
-def charbonnier(reference, image):
-    """sqrt(difference^2 + 0.001^2), mean over the photo: (B, H, W, 3) -> (B,)."""
-    return ops.mean(ops.sqrt((reference - image) ** 2 + 1e-6), axis=(1, 2, 3))
-
-
 def l1_ssim(reference, image):
     """0.75 mean |difference| + 0.25 (1 - SSIM) / 2: (B, H, W, 3) -> (B,)."""
     structure = ops.mean(ssim_map(reference, image), axis=(1, 2, 3))
@@ -700,7 +680,7 @@ def psnr_of_levels(reference, image):
     return 10 * ops.log10(255 ** 2 / ops.maximum(error, 1e-3))
 
 
-LOSSES = {"mse": "mse", "charbonnier": charbonnier, "l1_ssim": l1_ssim}
+LOSSES = {"mse": "mse", "mae": "mae", "l1_ssim": l1_ssim}
 
 # %% ../CNN.ipynb #cell-039
 class WholePhotos(keras.utils.PyDataset):
@@ -746,8 +726,8 @@ class Snapshots(keras.callbacks.Callback):
     def frames(self, name):
         """[(epoch, path of the PNG), ...] of one pair, oldest first."""
         name = glob.escape(name.replace("/", "_"))
-        paths = sorted(self.folder.glob(f"{name}-epoch-*.png"))
-        return [(int(path.stem[-4:]), path) for path in paths]
+        return [(int(path.stem[-4:]), path)
+                for path in sorted(self.folder.glob(f"{name}-epoch-*.png"))]
 
 # %% ../CNN.ipynb #cell-040
 def read_history(path):
@@ -786,7 +766,7 @@ def draw_curves(losses, rates, history, stopped):
 # %% ../CNN.ipynb #cell-041
 def draw_training(history, snapshots, stopped=False):
     """Figure of the training so far: losses, learning rate, the newest snapshots."""
-    figure = Figure(figsize=(10, 4.4), layout="constrained")
+    figure = plt.Figure(figsize=(10, 4.4), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=(4, 6))
     axes = left.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     draw_curves(*axes, history, stopped)
@@ -822,7 +802,8 @@ COUNTERS = ("wait", "best", "best_epoch", "cooldown_counter")
 
 
 class TrainingState(keras.callbacks.Callback):
-    """Saves what decides the rest of a run, counters of `callbacks` too, each epoch."""
+    """Saves what decides the rest of a run, with the history and the counters of
+    `callbacks`, at the start of each epoch."""
 
     def __init__(self, folder, callbacks, settings):
         super().__init__()
@@ -838,8 +819,9 @@ class TrainingState(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         counters = [{name: value for name, value in vars(callback).items()
                      if name in COUNTERS} for callback in self.callbacks]
-        text = json.dumps({"epoch": epoch, "counters": counters,
-                           "settings": self.settings}, default=float)
+        text = json.dumps({
+            "epoch": epoch, "counters": counters, "settings": self.settings,
+            "history": (self.folder / "history.csv").read_text()}, default=float)
         variables = self.model.variables + self.model.optimizer.variables
         with open(self.folder / "state.part", "wb") as file:
             np.savez(file, *map(ops.convert_to_numpy, variables), text=text)
@@ -865,21 +847,17 @@ def resume(state, model):
                 variables = model.variables + model.optimizer.variables
                 for n, variable in enumerate(variables):
                     variable.assign(file[f"arr_{n}"])
-            break
         except Exception as error:      # NumPy and zipfile raise many types
             problems.append(f"{path}: not of a run with these pairs and settings "
                             f"({error!r}); remove it or set RESUME = False")
-    else:
-        if problems:
-            raise ValueError(problems[0])
-        return 0
-    print(*problems, f"going on from {path.name}, epoch {text['epoch'] + 1}", sep="\n")
-    state.counters = text["counters"]
-    history = state.folder / "history.csv"
-    if history.exists():            # rows of the epoch that was interrupted
-        rows = history.read_text().splitlines(keepends=True)
-        history.write_text("".join(rows[:text["epoch"] + 1]))
-    return text["epoch"]
+            continue
+        print(*problems, f"resuming {path.name}, epoch {text['epoch'] + 1}", sep="\n")
+        state.counters = text["counters"]
+        (state.folder / "history.csv").write_text(text["history"])
+        return text["epoch"]
+    if problems:
+        raise ValueError(problems[0])
+    return 0
 
 # %% ../CNN.ipynb #cell-050
 def film_frames(snapshots, name, model, most=5):
@@ -951,8 +929,3 @@ def before_after_slider(before, after, width=720):
         image.save(file, "JPEG", quality=85)
         urls.append(head + base64.b64encode(file.getvalue()).decode())
     return display.HTML(SLIDER.format(before=urls[0], after=urls[1], width=width))
-
-# %% ../CNN.ipynb #cell-067
-def mean_luma(photo):
-    """Mean luma of a uint8 photo in [0, 1] (ITU-R BT.601)."""
-    return float(photo.mean((0, 1)) @ LUMA / 255)

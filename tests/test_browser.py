@@ -28,17 +28,17 @@ TRAINING = "model.fit("                     # what only the cell that trains hol
 FIGURES = 9                                 # pictures that the whole run shows
 
 
-def smoke_notebook(folder):
-    """The notebook without outputs and with smoke parameters, in `folder`."""
+def smoke_notebook(folder, parameters):
+    """The notebook without outputs and with these parameters, in `folder`."""
     notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             cell["outputs"] = []
             if "parameters" in cell["metadata"].get("tags", []):
                 source = "".join(cell["source"])
-                for name, value in SMOKE.items():
-                    source, found = re.subn(rf"^{name} = \S.*?(?=\s+#|$)", f"{name} = {value}",
-                                            source, flags=re.M)
+                for name, value in parameters.items():
+                    source, found = re.subn(rf"^{name} = \S.*?(?=\s+#|$)",
+                                            f"{name} = {value!r}", source, flags=re.M)
                     assert found == 1, name
                 cell["source"] = source
     (folder / NOTEBOOK.name).write_text(json.dumps(notebook), encoding="utf-8")
@@ -61,9 +61,9 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def lab(folder, tmp_path_factory):
+def lab(folder, small_pairs, tmp_path_factory):
     """The address of CNN.ipynb in a JupyterLab of its own on loopback."""
-    smoke_notebook(folder)
+    smoke_notebook(folder, SMOKE | {"DATASET": str(small_pairs[0].low.parent.parent)})
     settings = tmp_path_factory.mktemp("settings")
     for name, content in {"notebook-extension/tracker": {"windowingMode": "none"},
                           "apputils-extension/notification": {"fetchNews": "false"}}.items():
@@ -167,7 +167,7 @@ def test_run_all_in_jupyterlab(page, folder):
     assert not outputs.filter(has_text="Traceback").count()
     assert page.locator(".jp-Notebook .jp-RenderedImage img").count() == FIGURES
     assert page.locator(".jp-Notebook .jp-OutputArea img").evaluate_all(
-        "images => images.every(image => image.complete && image.naturalWidth > 99)")
+        "images => images.every(image => image.complete && image.naturalWidth > 50)")
     training.locator("img").scroll_into_view_if_needed()
     screenshot(page, "lab-training")
     page.keyboard.press("Control+s")

@@ -225,3 +225,17 @@ def test_ctrl_c_keeps_what_is_done_and_says_what_is_left(tmp_path, rng):
     printed, errors = process.communicate()
     assert process.returncode == 1 and "files are left" in errors
     assert "Traceback" not in errors and "results: out" in printed
+
+
+def test_two_commands_at_once_leave_every_photo_whole(tmp_path, rng):
+    for number in range(6):
+        put(tmp_path / f"in/{number}.png", rng, (200, 200))
+    processes = [command(tmp_path, "in", "--out", "out", "--overwrite") for _ in range(2)]
+    for process in processes:
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors
+    assert names(tmp_path / "out") == {f"{number}.png" for number in range(6)}
+    network = lowlight.load()
+    for number in range(6):
+        bright = lowlight.enhance(network, lowlight.load_photo(tmp_path / f"in/{number}.png"))
+        assert np.array_equal(lowlight.load_photo(tmp_path / f"out/{number}.png"), bright)

@@ -111,7 +111,6 @@ def test_ssim_in_the_loss_takes_any_size_inside_fit(tmp_path, rng):
 def test_losses_by_hand():
     reference = np.full((2, 16, 16, 3), 0.5, np.float32)
     image = reference + np.float32([0.1, 0.2])[:, None, None, None]
-    assert np.allclose(cnn.charbonnier(reference, image), [0.1, 0.2], atol=1e-4)
     assert np.allclose(cnn.l1_ssim(reference, reference), 0, atol=1e-6)
     # constant photos: the structure term is 1, the luminance term is left
     luminance = (2 * 0.5 * 0.6 + 1e-4) / (0.25 + 0.36 + 1e-4)

@@ -4,9 +4,9 @@ import shutil
 import signal
 
 import keras
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from conftest import small_run
 from lowlight import cnn
@@ -67,7 +67,7 @@ def test_the_film_and_the_figure(run):
     assert film[0][0].endswith(f"{cnn.psnr(normal, low):.1f} dB")
     assert np.array_equal(film[0][1], low) and np.array_equal(film[-1][1], normal)
     figure = cnn.draw_training(run["history"], run["snapshots"], stopped=True)
-    assert isinstance(figure, Figure)
+    assert isinstance(figure, plt.Figure)
     assert (run["OUTPUT"] / "figures/training.jpg").stat().st_size > 10_000
 
 
@@ -149,7 +149,7 @@ def test_the_state_before_a_torn_one_is_used(tmp_path, small_pairs, run, capsys)
     state.write_bytes(state.read_bytes()[:-1000])
     resumed = small_run(tmp_path, small_pairs, cut(None), RESUME=True, **IMPATIENT)
     assert "state.npz: not of a run" in (said := capsys.readouterr().out)
-    assert "going on from state-before.npz, epoch 3" in said
+    assert "resuming state-before.npz, epoch 3" in said
     same_run(run, resumed)
 
 
