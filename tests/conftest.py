@@ -3,6 +3,7 @@ imports Keras before a test asks for it, so that the tests of the tool stay ligh
 import contextlib
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -82,14 +83,18 @@ def code_cells():
             for cell in cells if cell["cell_type"] == "code"]
 
 
-def small_run(folder, pairs, hook=None, scope=lambda: contextlib.nullcontext(),
+def compile_without_xla(compile_model, jit_compile, **options):
+    compile_model(jit_compile=False, **options)
+
+
+def small_run(folder, pairs, hook=None, scope=contextlib.nullcontext, xla=False,
               **parameters):
     """Run the notebook's own training cells on a tiny network; returns all its names.
 
     `hook(model, epoch, batch)` is called as each epoch begins (batch None, before the
     state is saved) and after each batch; such a run draws no curves. `parameters`: as in
-    the Parameters cell, and `gpus`. A scope other than contextlib.nullcontext switches
-    XLA off.
+    the Parameters cell, and `gpus`. Without `xla` TensorFlow does not compile the step,
+    which takes longer than this training.
     """
     import keras
     from lowlight import cnn
@@ -110,13 +115,16 @@ def small_run(folder, pairs, hook=None, scope=lambda: contextlib.nullcontext(),
         names["LiveCurves"] = Hooked
     exec(next(source for tags, source in cells if "parameters" in tags), names)
     names |= {"CROP": 32, "BATCH_SIZE": 2, "STEPS_PER_EPOCH": 3, "EPOCHS": 4,
-              "LEARNING_RATE": 1e-3, "WIDTHS": (8, 8), "gpus": (), "process": 0,
-              "processes": 1, **parameters, "OUTPUT": Path(folder), "embedded": False, "scope": scope, "train": pairs[:4],
-              "validation": pairs[4:], "clean": ([], [], [])}
+              "LEARNING_RATE": 1e-3, "WIDTHS": (8,), "gpus": (), "process": 0,
+              "processes": 1, **parameters, "OUTPUT": Path(folder), "embedded": False,
+              "scope": scope, "train": pairs[:4], "validation": pairs[4:],
+              "clean": ([], [], [])}
     Path(folder).mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(names["SEED"])
     with scope():
-        names["model"] = cnn.build_model(names["WIDTHS"])
+        model = names["model"] = cnn.build_model(names["WIDTHS"])
+    if not xla and keras.backend.backend() == "tensorflow":
+        model.compile = partial(compile_without_xla, model.compile)
     sources = [source for _, source in cells]
     first = next(n for n, source in enumerate(sources) if "model.compile(" in source)
     for source in sources[first:]:

@@ -92,7 +92,7 @@ def one(tmp_path_factory, small_pairs):
     """The validation loss of each epoch on one device, and a model with its photo."""
     import keras
     keras.utils.set_random_seed(0)
-    model = cnn.build_model((8, 8))
+    model = cnn.build_model((8,))
     rng = np.random.default_rng(0)
     model.set_weights([weight + rng.normal(0, 0.1, weight.shape)
                        for weight in model.get_weights()])
