@@ -3,6 +3,7 @@
 An `.onnx` file runs on ONNX Runtime; a `.keras` file, as CNN.ipynb trains it, on Keras.
 """
 import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
@@ -43,6 +44,7 @@ def load(path=None):
 
 def load_onnx(path):
     """The Network in an .onnx file written by `lowlight.export`, on the best provider."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")     # tells nobody about anybody
     import onnxruntime
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4              # errors are raised, so not printed too

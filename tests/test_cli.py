@@ -239,3 +239,14 @@ def test_two_commands_at_once_leave_every_photo_whole(tmp_path, rng):
     for number in range(6):
         bright = lowlight.enhance(network, lowlight.load_photo(tmp_path / f"in/{number}.png"))
         assert np.array_equal(lowlight.load_photo(tmp_path / f"out/{number}.png"), bright)
+
+
+def test_nothing_is_left_at_home(tmp_path, rng):
+    """ONNX Runtime would keep a number of the device there, for its telemetry."""
+    put(tmp_path / "a.png", rng)
+    (tmp_path / "home").mkdir()
+    environment = {name: value for name, value in os.environ.items()
+                   if name != "ORT_DISABLE_TELEMETRY" and not name.startswith("XDG_")}
+    process = command(tmp_path, "a.png", env=environment | {"HOME": str(tmp_path / "home")})
+    assert process.communicate()[1] == "" and process.returncode == 0
+    assert not names(tmp_path / "home") and (tmp_path / "a-bright.png").exists()
