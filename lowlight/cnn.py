@@ -266,8 +266,8 @@ def download_pairs(folder, dataset="aditidatta26/train3"):
         part.replace(Path(folder, "lol"))
         return True
     shutil.rmtree(part, ignore_errors=True)
-    print("no pairs: the embedded set; for real ones see dataset/README.md, or what",
-          *command, "says")
+    print("no pairs: the embedded set; for real ones see dataset/README.md, or run",
+          *command)
     return False
 
 
