@@ -608,7 +608,8 @@ def count_macs(model, side=256):
     """Multiply-accumulates of all layers for one photo of side x side."""
     fixed = keras.models.clone_model(model, input_tensors=[     # shapes become known
         keras.Input((side, side, 3), name="photo"), keras.Input((64, 64, 3))])
-    return int(sum(np.prod(layer.output.shape[1:-1]) * np.prod(layer.kernel.shape)
+    return int(sum(np.prod(min(layer.input.shape[1:-1], layer.output.shape[1:-1]))
+                   * np.prod(layer.kernel.shape)        # the smaller: strides up, too
                    for layer in fixed.layers if hasattr(layer, "kernel")))
 
 # %% ../CNN.ipynb #cell-034
@@ -842,6 +843,8 @@ def resume(state, model):
         try:
             with np.load(path) as file:
                 text = json.loads(str(file["text"]))
+                epoch, counters, history = (
+                    text[name] for name in ("epoch", "counters", "history"))
                 if text["settings"] != json.loads(json.dumps(state.settings)):
                     raise KeyError("other settings")
                 variables = model.variables + model.optimizer.variables
@@ -851,10 +854,10 @@ def resume(state, model):
             problems.append(f"{path}: not of a run with these pairs and settings "
                             f"({error!r}); remove it or set RESUME = False")
             continue
-        print(*problems, f"resuming {path.name}, epoch {text['epoch'] + 1}", sep="\n")
-        state.counters = text["counters"]
-        (state.folder / "history.csv").write_text(text["history"])
-        return text["epoch"]
+        print(*problems, f"resuming {path.name}, epoch {epoch + 1}", sep="\n")
+        state.counters = counters       # without the row of an epoch that was cut:
+        (state.folder / "history.csv").write_text(history)
+        return epoch
     if problems:
         raise ValueError(problems[0])
     return 0

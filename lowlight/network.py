@@ -44,7 +44,7 @@ def load(path=None):
 
 def load_onnx(path):
     """The Network in an .onnx file written by `lowlight.export`, on the best provider."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")     # tells nobody about anybody
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")     # else: files in ~/.cache
     import onnxruntime
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4              # errors are raised, so not printed too

@@ -3,7 +3,6 @@ imports Keras before a test asks for it, so that the tests of the tool stay ligh
 import contextlib
 import json
 import os
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -83,10 +82,6 @@ def code_cells():
             for cell in cells if cell["cell_type"] == "code"]
 
 
-def compile_without_xla(compile_model, jit_compile, **options):
-    compile_model(jit_compile=False, **options)
-
-
 def small_run(folder, pairs, hook=None, scope=contextlib.nullcontext, xla=False,
               **parameters):
     """Run the notebook's own training cells on a tiny network; returns all its names.
@@ -124,7 +119,8 @@ def small_run(folder, pairs, hook=None, scope=contextlib.nullcontext, xla=False,
     with scope():
         model = names["model"] = cnn.build_model(names["WIDTHS"])
     if not xla and keras.backend.backend() == "tensorflow":
-        model.compile = partial(compile_without_xla, model.compile)
+        compiled = model.compile
+        model.compile = lambda **options: compiled(**options | {"jit_compile": False})
     sources = [source for _, source in cells]
     first = next(n for n, source in enumerate(sources) if "model.compile(" in source)
     for source in sources[first:]:

@@ -175,8 +175,10 @@ def test_run_all_in_jupyterlab(page, folder):
     outputs = page.locator(".jp-Notebook .jp-OutputArea-output")
     assert not outputs.filter(has_text="Traceback").count()
     assert page.locator(".jp-Notebook .jp-RenderedImage img").count() == FIGURES
-    assert page.locator(".jp-Notebook .jp-OutputArea img").evaluate_all(
-        "images => images.every(image => image.complete && image.naturalWidth > 50)")
+    for kind, least in ((".jp-RenderedImage", 99), (".jp-RenderedHTML", 71)):
+        assert page.locator(f".jp-Notebook {kind} img").evaluate_all(     # figures; photos
+            "(images, least) => images.every(image => image.complete"
+            " && image.naturalWidth > least)", least)
     training.locator("img").scroll_into_view_if_needed()
     screenshot(page, "lab-training")
     page.keyboard.press("Control+s")

@@ -1,4 +1,5 @@
 """The notebook's training cells: what they log, keep and draw; a cut run goes on."""
+import json
 import resource
 import shutil
 import signal
@@ -137,6 +138,17 @@ def test_a_run_on_other_pairs_is_not_resumed(tmp_path, small_pairs, run):
 def test_a_torn_state_is_refused(tmp_path, small_pairs, run):
     content = run["state"].path.read_bytes()
     (tmp_path / "state.npz").write_bytes(content[:len(content) // 2])
+    with pytest.raises(ValueError, match="state.npz.*remove it"):
+        small_run(tmp_path, small_pairs, RESUME=True, **IMPATIENT)
+
+
+def test_a_state_without_its_history_is_refused(tmp_path, small_pairs, run):
+    """As an earlier version saved it."""
+    with np.load(run["state"].path) as file:
+        content = dict(file)
+    text = json.loads(str(content["text"]))
+    del text["history"]
+    np.savez(tmp_path / "state.npz", **content | {"text": json.dumps(text)})
     with pytest.raises(ValueError, match="state.npz.*remove it"):
         small_run(tmp_path, small_pairs, RESUME=True, **IMPATIENT)
 
