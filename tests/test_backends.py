@@ -146,7 +146,9 @@ def test_several_machines_train_as_one(tmp_path, small_pairs, count=2):
     one, = finished(tmp_path / "one", machines(1, tmp_path / "one", small_pairs))
     first, *lost = machines(count, tmp_path, small_pairs, "lost")
     assert all(process.wait(200) < 0 for process in lost)
-    assert "all-reduce failed" in first.communicate(timeout=200)[1] and first.returncode
+    error = first.communicate(timeout=200)[1]       # whoever notices first speaks:
+    assert "all-reduce failed" in error or "another task died" in error, error[-3000:]
+    assert first.returncode
     runs = finished(tmp_path, machines(count, tmp_path, small_pairs))
     for run in runs:
         assert run["val_loss"] == pytest.approx(one["val_loss"], rel=1e-3)
