@@ -8,7 +8,7 @@ __all__ = ['stderr', 'SAMPLE_PHOTOS', 'ROLES', 'NO_PHOTO', 'CHROMA', 'LUMA', 'LO
            'expose', 'darken', 'sample_photos', 'write_sample_pairs', 'Pair', 'natural', 'list_photos',
            'photos_by_role', 'find_pairs', 'download_pairs', 'locate_dataset', 'find_clean', 'scene_signature',
            'group_scenes', 'split_pairs', 'make_thumbnail', 'load_pair', 'vary_colour', 'draw_colour', 'draw_darkness',
-           'cut_crop', 'add_lamps', 'darkened_crop', 'PairSequence', 'PadToMultiple', 'CropLike', 'global_vector',
+           'cut_crop', 'draw_lamps', 'darkened_crop', 'PairSequence', 'PadToMultiple', 'CropLike', 'global_vector',
            'residual_block', 'upsample', 'build_model', 'load_model', 'count_macs', 'check_photos', 'psnr', 'ssim',
            'gt_mean', 'blur_matrix', 'ssim_map', 'l1_ssim', 'psnr_of_levels', 'WholePhotos', 'brighten', 'Snapshots',
            'read_history', 'reductions', 'draw_curves', 'draw_training', 'LiveCurves', 'TrainingState', 'resume',
@@ -118,13 +118,15 @@ def to_srgb(linear):
 
 
 def expose(photo, rng, stops=0.0, light=None, balance=(1, 1, 1), highlights=0.0,
-           shot=0.0, power=1.0, window=(0, 0, 1, 1)):
+           lamps=(), shot=0.0, power=1.0, window=(0, 0, 1, 1)):
     """Photo (H, W, 3) in [0, 1] as a camera sees it in less light: the same, float32.
 
     `stops`: less exposure; `light`: grid of further stops, uneven light; `balance`:
-    factor of each channel; `highlights`: stops by which white, as of lamps, is brighter
-    than it shows; `shot`: noise variance over signal, read noise follows it; `power`:
-    of the tone curve; `window`: top, left, bottom, right of a crop in `light`."""
+    factor of each channel; `highlights`: stops by which white is brighter than shown;
+    `lamps`: (y, x, radius, red, green, blue) of each, the radius of its core and its
+    light there, 1 is white; `shot`: noise variance over signal, read noise follows it;
+    `power`: of the tone curve; `window`: top, left, bottom, right of a crop, as shares
+    of the whole photo, like `light` and the places of `lamps`."""
     linear = to_linear(photo)
     linear *= 2.0 ** (np.float32(highlights) * linear.min(-1, keepdims=True) ** 4)
     linear *= np.float32(2.0 ** -stops * np.array(balance))
@@ -133,6 +135,11 @@ def expose(photo, rng, stops=0.0, light=None, balance=(1, 1, 1), highlights=0.0,
         field = Image.fromarray(light.astype(np.float32)).resize(
             photo.shape[1::-1], Image.Resampling.BICUBIC, (left, top, right, bottom))
         linear *= 2.0 ** np.asarray(field)[..., None]
+    rows, columns = (np.linspace(*window[n::2], 2 * photo.shape[n] + 1)[1::2]
+                     for n in (0, 1))
+    for y, x, radius, *colour in lamps:     # a core, and around it a glow
+        squared = ((rows[:, None] - y) ** 2 + (columns - x) ** 2) / radius ** 2
+        linear += ((1 + squared) ** -1.5)[..., None] * np.float32(colour)
     if shot:
         read = np.exp(2.18 * np.log(shot) + 1.20 + rng.normal(0, 0.26))
         noise = rng.standard_normal(linear.shape, np.float32)
@@ -413,15 +420,13 @@ def cut_crop(photos, crop, rng):
     return crops, np.divide([top, left, top + crop, left + crop], np.tile(sides, 2))
 
 
-def add_lamps(photo, lamps, window=(0, 0, 1, 1)):
-    """Photo (H, W, 3) in [0, 1] with white spots, float32; `lamps`: (y, x, radius) of
-    each as shares of the whole photo, of which `photo` is the `window`."""
-    rows, columns = (np.linspace(*window[n::2], 2 * photo.shape[n] + 1)[1::2]
-                     for n in (0, 1))
-    y, x, radius = lamps.T[..., None, None]
-    squared = ((rows[:, None] - y) ** 2 + (columns - x) ** 2) / radius ** 2
-    dark = np.prod(1 - 1 / (1 + squared ** 2), axis=0)[..., None]
-    return (1 - (1 - photo) * dark).astype(np.float32)
+def draw_lamps(rng, window):
+    """`lamps` of `expose` within a window; in every second photo none."""
+    count = max(0, rng.integers(-4, 5))
+    return np.hstack([
+        rng.uniform(window[:2], window[2:], (count, 2)),
+        rng.uniform(0.002, 0.012, (count, 1)),
+        rng.uniform(0.2, 1, (count, 3)) * 2 ** rng.uniform(0, 7, (count, 1))])
 
 
 def darkened_crop(photo, thumbnail, crop, rng):
@@ -429,12 +434,13 @@ def darkened_crop(photo, thumbnail, crop, rng):
     (normal,), window = cut_crop([photo], crop, rng)
     colour = draw_colour(rng)
     normal, thumbnail = (vary_colour(part, **colour) for part in (normal, thumbnail))
-    lamps = rng.uniform((0, 0, 0.003), (1, 1, 0.02), (max(0, rng.integers(-16, 9)), 3))
-    normal, thumbnail = add_lamps(normal, lamps, window), add_lamps(thumbnail, lamps)
     options = draw_darkness(rng, 0.125 + 20 * (thumbnail.min(-1) > 0.97).mean())
-    if len(lamps) and options:
-        options["highlights"] = options["stops"] + 3
+    if options:
+        options["lamps"] = draw_lamps(rng, window)
     low = darken(as_uint8(normal), rng, window=window, **options)
+    if options:                 # their glow shall grow, but half as many stops
+        lit = options["lamps"] * ([1] * 3 + [2 ** (options["stops"] / 2)] * 3)
+        normal = expose(normal, rng, lamps=lit, window=window)
     options.pop("jpeg", None)           # noise cut off at black lifts the means, too
     cells = expose(thumbnail.repeat(2, 0).repeat(2, 1), rng, **options)
     thumbnail = cells.reshape(len(thumbnail), 2, -1, 2, 3).mean((1, 3))

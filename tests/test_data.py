@@ -263,26 +263,31 @@ def test_colours_vary_at_constant_luma(rng):
     assert steeper[:3] == pytest.approx([0, 0.5, 1], abs=1e-6) and steeper[3] < 0.2
 
 
-def test_lamps_lie_in_their_part_of_the_photo():
+def test_lamps_lie_in_their_part_of_the_photo(rng):
+    """Light is added: white in the core, and a glow that falls with the third power."""
     photo = np.full((60, 90, 3), 0.2, np.float32)
-    lamps = np.array([[0.5, 0.25, 0.05], [0.1, 0.9, 0.02]])
-    whole = cnn.add_lamps(photo, lamps)
-    assert whole[30, 22] == pytest.approx(1, abs=0.02) and whole[6, 81].min() > 0.8
-    assert whole[30, 60] == pytest.approx(0.2, abs=0.001) and whole.min() > 0.1999
+    lamps = np.array([[0.5, 0.25, 0.05, 4, 2, 1], [0.1, 0.9, 0.02, 8, 8, 8]])
+    whole = cnn.expose(photo, rng, stops=3, lamps=lamps)
+    assert whole[30, 22] == pytest.approx(1, abs=0.02) and whole[6, 81].min() > 0.99
+    glow = cnn.to_linear(whole[30, 45]) - cnn.to_linear(0.2) / 8
+    assert glow[0] == pytest.approx(4 * (1 + (45.5 / 90 - 0.25) ** 2 / 0.05 ** 2) ** -1.5, rel=0.05)
+    assert glow / glow[2] == pytest.approx([4, 2, 1], rel=0.1)
     window = np.array([12, 9, 48, 54]) / [60, 90, 60, 90]
-    crop = cnn.add_lamps(photo[12:48, 9:54], lamps, window)
+    crop = cnn.expose(photo[12:48, 9:54], rng, stops=3, lamps=lamps, window=window)
     assert np.allclose(crop, whole[12:48, 9:54], atol=1e-5)
-    assert np.allclose(cnn.add_lamps(photo, lamps[:0]), photo, atol=1e-6)
 
 
 def test_lamps_of_a_darkened_crop_stay_lit():
-    photo, lit = np.full((96, 96, 3), 90, np.uint8), 0
+    """They shine in the dark crop as in its bright partner, where their glow is larger."""
+    photo, lit = np.full((96, 96, 3), 60, np.uint8), 0
     for seed in range(40):
         low, _, normal = cnn.darkened_crop(
             photo, cnn.make_thumbnail(photo), 96, np.random.default_rng(seed))
-        lamps = normal.min(-1) > 0.99
+        lamps = low.min(-1) > 0.95
         if lamps.any() and low.mean() < normal.mean() / 2:
-            lit += low[lamps].mean() > 4 * low.mean()
+            lit += 1
+            assert normal[lamps].mean() > 0.95
+            assert (normal.min(-1) > 0.95).sum() >= lamps.sum()
     assert lit > 2
 
 
