@@ -651,7 +651,7 @@ def gt_mean(reference, image):
 # %% ../CNN.ipynb #cell-037
 def blur_matrix(length, size=11, sigma=1.5):
     """(length - size + 1, length): Gaussian means along one axis, valid region."""
-    size = ops.minimum(size, length)
+    size = (min if isinstance(length, int) else ops.minimum)(size, length)
     offset = ops.arange(length)[None] - ops.arange(length - size + 1)[:, None]
     taps = ops.exp(-0.5 * (ops.cast(offset - size // 2, "float32") / sigma) ** 2)
     taps = ops.where((offset >= 0) & (offset < size), taps, 0.0)

@@ -116,6 +116,7 @@ def small_run(folder, pairs, hook=None, scope=contextlib.nullcontext, xla=False,
               "clean": ([], [], [])}
     Path(folder).mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(names["SEED"])
+    keras.config.set_dtype_policy(parameters.get("PRECISION", "float32"))
     with scope():
         model = names["model"] = cnn.build_model(names["WIDTHS"])
     if not xla and keras.backend.backend() == "tensorflow":

@@ -62,12 +62,13 @@ def hook(model, epoch, batch):
         if names["process"]:
             os.kill(os.getpid(), signal.SIGKILL)
 
+options = {"BATCH_SIZE": 4, "LOSS": "l1_ssim", **devices}
 if cut:
     try:
-        small_run(folder / "run", pairs, hook, BATCH_SIZE=4, **devices)
+        small_run(folder / "run", pairs, hook, **options)
     except SystemExit:
         cut = 0
-run = small_run(folder / "run", pairs, hook, BATCH_SIZE=4, RESUME=True, **devices)
+run = small_run(folder / "run", pairs, hook, RESUME=True, **options)
 np.savez(folder / "run.npz", *run["model"].get_weights(), val_loss=run["history"]["val_loss"])
 """
 
@@ -99,7 +100,7 @@ def one(tmp_path_factory, small_pairs):
     model.save(small_pairs[0].low.parent.parent.parent / "model.keras")
     with mock.patch("keras.optimizers.Adam", partial(without_clipping, keras.optimizers.Adam)):
         run = small_run(tmp_path_factory.mktemp("one"), small_pairs, lambda *moment: None,
-                        BATCH_SIZE=4)
+                        BATCH_SIZE=4, LOSS="l1_ssim")
     return run["history"]["val_loss"], cnn.brighten(model, cnn.load_photo(small_pairs[0].low))
 
 

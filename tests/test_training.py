@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from conftest import small_run
+from conftest import code_cells, small_run
 from lowlight import cnn
 
 # No progress is ever enough: the rate falls after epoch 3, the run stops after epoch 5.
@@ -108,8 +108,10 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path, small_pairs, run):
     assert [epoch for epoch, _ in resumed["snapshots"].frames("4")] == [1, 2, 3, 4, 5]
 
 
-def test_ctrl_c_keeps_the_best_weights_and_the_run_can_go_on(tmp_path, small_pairs, capsys):
-    options = {"EPOCHS": 3, "SCHEDULE": "cosine", "xla": True}
+@pytest.mark.parametrize("options", [{"xla": True}, {"PRECISION": "mixed_float16"}])
+def test_ctrl_c_keeps_the_best_weights_and_the_run_can_go_on(
+        tmp_path, small_pairs, capsys, options):
+    options = {"EPOCHS": 3, "SCHEDULE": "cosine", **options}
     whole = small_run(tmp_path / "whole", small_pairs, cut(None), **options)
     rates = whole["history"]["learning_rate"]
     assert (np.diff(rates) < 0).all() and rates[-1] == pytest.approx(1e-5)
@@ -119,6 +121,31 @@ def test_ctrl_c_keeps_the_best_weights_and_the_run_can_go_on(tmp_path, small_pai
     assert stopped["history"]["val_psnr"] == pytest.approx(whole["history"]["val_psnr"][:1])
     resumed = small_run(tmp_path / "cut", small_pairs, cut(None), RESUME=True, **options)
     same_run(whole, resumed)
+    assert {layer.compute_dtype for layer in resumed["model"].layers} == {"float32"}
+
+
+def test_half_precision_scales_the_loss_and_is_that_of_gpus(
+        tmp_path, small_pairs, monkeypatch):
+    """The cell that looks for devices is told of a GPU; the training is on what there is."""
+    names = dict(vars(cnn))
+    for tags, source in code_cells():
+        if "parameters" in tags:
+            exec(source, names)
+        if source.startswith("gpus, scope, process"):
+            monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0"])
+            exec(source, names)
+    assert names["PRECISION"] == "mixed_float16"
+    seen = []
+
+    def look(model, epoch, batch):
+        types = {layer.compute_dtype for layer in model.layers}
+        seen.append((type(model.optimizer).__name__, types))
+        assert model.get_layer("curve").compute_dtype == "float32"
+        raise SystemExit
+    with pytest.raises(SystemExit):
+        small_run(tmp_path, small_pairs, look, PRECISION=names["PRECISION"])
+    keras.config.set_dtype_policy("float32")
+    assert seen[0][0] == "LossScaleOptimizer" and seen[0][1] == {"float16", "float32"}
 
 
 @pytest.mark.parametrize("other", [{"LOSS": "l1_ssim"}, {"CROP": 16}, {"WIDTHS": (8, 8)}])
