@@ -124,12 +124,11 @@ def expose(photo, rng, stops=0.0, light=None, balance=(1, 1, 1), highlights=0.0,
     `stops`: less exposure; `light`: grid of further stops, uneven light; `balance`:
     factor of each channel; `highlights`: stops by which white is brighter than shown;
     `lamps`: (y, x, radius, red, green, blue) of each, the radius of its core and its
-    light there, 1 is white; `shot`: noise variance over signal, read noise follows it;
-    `power`: of the tone curve; `window`: top, left, bottom, right of a crop, as shares
-    of the whole photo, like `light` and the places of `lamps`."""
+    light there before `stops`, 1 is white; `shot`: noise variance over signal, read
+    noise follows it; `power`: of the tone curve; `window`: top, left, bottom, right of
+    a crop, as shares of the whole photo, like `light` and the places of `lamps`."""
     linear = to_linear(photo)
     linear *= 2.0 ** (np.float32(highlights) * linear.min(-1, keepdims=True) ** 4)
-    linear *= np.float32(2.0 ** -stops * np.array(balance))
     if light is not None:
         top, left, bottom, right = np.array(window) * np.tile(light.shape, 2)
         field = Image.fromarray(light.astype(np.float32)).resize(
@@ -140,6 +139,7 @@ def expose(photo, rng, stops=0.0, light=None, balance=(1, 1, 1), highlights=0.0,
     for y, x, radius, *colour in lamps:     # a core, and around it a glow
         squared = ((rows[:, None] - y) ** 2 + (columns - x) ** 2) / radius ** 2
         linear += ((1 + squared) ** -1.5)[..., None] * np.float32(colour)
+    linear *= np.float32(2.0 ** -stops * np.array(balance))
     if shot:
         read = np.exp(2.18 * np.log(shot) + 1.20 + rng.normal(0, 0.26))
         noise = rng.standard_normal(linear.shape, np.float32)
@@ -420,13 +420,13 @@ def cut_crop(photos, crop, rng):
     return crops, np.divide([top, left, top + crop, left + crop], np.tile(sides, 2))
 
 
-def draw_lamps(rng, window):
+def draw_lamps(rng, window, stops):
     """`lamps` of `expose` within a window; in every second photo none."""
     count = max(0, rng.integers(-4, 5))
     return np.hstack([
         rng.uniform(window[:2], window[2:], (count, 2)),
-        rng.uniform(0.002, 0.012, (count, 1)),
-        rng.uniform(0.2, 1, (count, 3)) * 2 ** rng.uniform(0, 7, (count, 1))])
+        rng.uniform(0.001, 0.007, (count, 1)),
+        rng.uniform(0.2, 1, (count, 3)) * 2 ** (stops + rng.uniform(0, 6, (count, 1)))])
 
 
 def darkened_crop(photo, thumbnail, crop, rng):
@@ -436,11 +436,9 @@ def darkened_crop(photo, thumbnail, crop, rng):
     normal, thumbnail = (vary_colour(part, **colour) for part in (normal, thumbnail))
     options = draw_darkness(rng, 0.125 + 20 * (thumbnail.min(-1) > 0.97).mean())
     if options:
-        options["lamps"] = draw_lamps(rng, window)
+        options["lamps"] = draw_lamps(rng, window, options["stops"])
     low = darken(as_uint8(normal), rng, window=window, **options)
-    if options:                 # their glow shall grow, but half as many stops
-        lit = options["lamps"] * ([1] * 3 + [2 ** (options["stops"] / 2)] * 3)
-        normal = expose(normal, rng, lamps=lit, window=window)
+    normal = expose(normal, rng, lamps=options.get("lamps", ()), window=window)
     options.pop("jpeg", None)           # noise cut off at black lifts the means, too
     cells = expose(thumbnail.repeat(2, 0).repeat(2, 1), rng, **options)
     thumbnail = cells.reshape(len(thumbnail), 2, -1, 2, 3).mean((1, 3))

@@ -266,7 +266,7 @@ def test_colours_vary_at_constant_luma(rng):
 def test_lamps_lie_in_their_part_of_the_photo(rng):
     """Light is added: white in the core, and a glow that falls with the third power."""
     photo = np.full((60, 90, 3), 0.2, np.float32)
-    lamps = np.array([[0.5, 0.25, 0.05, 4, 2, 1], [0.1, 0.9, 0.02, 8, 8, 8]])
+    lamps = np.array([[0.5, 0.25, 0.05, 32, 16, 8], [0.1, 0.9, 0.02, 64, 64, 64]])
     whole = cnn.expose(photo, rng, stops=3, lamps=lamps)
     assert whole[30, 22] == pytest.approx(1, abs=0.02) and whole[6, 81].min() > 0.99
     glow = cnn.to_linear(whole[30, 45]) - cnn.to_linear(0.2) / 8
