@@ -600,8 +600,9 @@ def load_model(path):
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
         shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
     except Exception as error:      # Keras raises nearly every type for a broken file
-        raise ValueError(f"{path}: no Keras model ({type(error).__name__}); train one "
-                         "with CNN.ipynb") from error
+        raise ValueError(f"{path}: no Keras model, or of a newer Keras than "
+                         f"{keras.__version__} ({type(error).__name__}); train one "
+                         "with CNN.ipynb, or update Keras") from error
     if shapes != [(None, None, 3), (64, 64, 3)]:
         raise ValueError(f"{path}: a model of another kind, with inputs {shapes}; "
                          "it must take a photo and a 64 x 64 thumbnail")

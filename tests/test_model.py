@@ -116,7 +116,8 @@ def test_the_receptive_radius_holds_and_is_not_wasteful(rng, random_model, width
 def test_a_layer_that_sees_the_whole_photo_is_refused():
     photo, thumbnail = keras.Input((None, None, 3)), keras.Input((64, 64, 3))
     pooled = keras.layers.GlobalAveragePooling2D(keepdims=True)(photo)
-    model = keras.Model([photo, thumbnail], keras.layers.Add()([photo, pooled]))
+    tint = keras.layers.GlobalAveragePooling2D(keepdims=True)(thumbnail)
+    model = keras.Model([photo, thumbnail], keras.layers.Add()([photo, pooled, tint]))
     with pytest.raises(ValueError, match="may see the whole photo"):
         export.receptive_radius(model)
 
@@ -149,7 +150,8 @@ def test_save_and_load_give_the_same_photo(tmp_path, rng, random_model):
 
 def lambda_model(path):
     photo, thumbnail = keras.Input((None, None, 3)), keras.Input((64, 64, 3))
-    keras.Model([photo, thumbnail], keras.layers.Lambda(lambda x: x)(photo)).save(path)
+    keras.Model([photo, thumbnail], keras.layers.Lambda(
+        lambda parts: parts[0])([photo, thumbnail])).save(path)
 
 
 def tampered_model(path):

@@ -1,5 +1,7 @@
 """The weights files: within budget, the same in both forms, as good as when released."""
 import json
+import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -33,6 +35,16 @@ def test_they_are_within_budget(model):
     assert model.count_params() <= 1_200_000 and cnn.count_macs(model) <= 2.5e9
     assert sum(path.stat().st_size for path in RELEASED.iterdir()) < 16_000_000
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+
+
+@pytest.mark.parametrize("path", [RELEASED / "lowlight.keras", STAGE_1])
+def test_every_keras_that_is_allowed_can_open_them(path):
+    """What Keras 3.15 saves, 3.10 cannot read; so the oldest allowed one saved them."""
+    with zipfile.ZipFile(path) as file:
+        saved = json.loads(file.read("metadata.json"))["keras_version"]
+    requirements = (ROOT / "requirements.txt").read_text()
+    oldest = re.search(r"^keras>=([\d.]+)", requirements, re.M)[1]
+    assert saved.startswith(oldest)
 
 
 def test_both_forms_are_the_same_network(model):
