@@ -123,10 +123,10 @@ def expose(photo, rng, stops=0.0, light=None, balance=(1, 1, 1), highlights=0.0,
 
     `stops`: less exposure; `light`: grid of further stops, uneven light; `balance`:
     factor of each channel; `highlights`: stops by which white is brighter than shown;
-    `lamps`: (y, x, radius, red, green, blue) of each, the radius of its core and its
-    light there before `stops`, 1 is white; `shot`: noise variance over signal, read
-    noise follows it; `power`: of the tone curve; `window`: top, left, bottom, right of
-    a crop, as shares of the whole photo, like `light` and the places of `lamps`."""
+    `lamps`: (y, x, radius, edge, red, green, blue) of each, edge 1: a core and a glow,
+    8: as sharp as a sign; their light before `stops`, 1 is white; `shot`: noise
+    variance over signal, read noise follows it; `power`: of the tone curve; `window`:
+    top, left, bottom, right of a crop, as shares of the photo, as `lamps` are."""
     linear = to_linear(photo)
     linear *= 2.0 ** (np.float32(highlights) * linear.min(-1, keepdims=True) ** 4)
     if light is not None:
@@ -136,9 +136,9 @@ def expose(photo, rng, stops=0.0, light=None, balance=(1, 1, 1), highlights=0.0,
         linear *= 2.0 ** np.asarray(field)[..., None]
     rows, columns = (np.linspace(*window[n::2], 2 * photo.shape[n] + 1)[1::2]
                      for n in (0, 1))
-    for y, x, radius, *colour in lamps:     # a core, and around it a glow
+    for y, x, radius, edge, *colour in lamps:
         squared = ((rows[:, None] - y) ** 2 + (columns - x) ** 2) / radius ** 2
-        linear += ((1 + squared) ** -1.5)[..., None] * np.float32(colour)
+        linear += ((1 + squared ** edge) ** -1.5)[..., None] * np.float32(colour)
     linear *= np.float32(2.0 ** -stops * np.array(balance))
     if shot:
         read = np.exp(2.18 * np.log(shot) + 1.20 + rng.normal(0, 0.26))
@@ -421,12 +421,14 @@ def cut_crop(photos, crop, rng):
 
 
 def draw_lamps(rng, window, stops):
-    """`lamps` of `expose` within a window; in every second photo none."""
+    """`lamps` of `expose` in a window, some of them signs; in every second none."""
     count = max(0, rng.integers(-4, 5))
-    return np.hstack([
-        rng.uniform(window[:2], window[2:], (count, 2)),
-        rng.uniform(0.001, 0.007, (count, 1)),
-        rng.uniform(0.2, 1, (count, 3)) * 2 ** (stops + rng.uniform(0, 6, (count, 1)))])
+    sign = rng.random((count, 1)) < 0.4
+    place, size, light = (rng.uniform(*limits, (count, 2)) for limits in (
+        (window[:2], window[2:]), ((0.001, 0.02), (0.007, 0.15)), ((0, -4), (6, 1))))
+    size, light = (np.where(sign, part[:, 1:], part[:, :1]) for part in (size, light))
+    return np.hstack([place, size, 1 + 7 * sign,
+                      rng.uniform(0.2, 1, (count, 3)) * 2 ** (stops + light)])
 
 
 def darkened_crop(photo, thumbnail, crop, rng):

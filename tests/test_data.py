@@ -266,12 +266,15 @@ def test_colours_vary_at_constant_luma(rng):
 def test_lamps_lie_in_their_part_of_the_photo(rng):
     """Light is added: white in the core, and a glow that falls with the third power."""
     photo = np.full((60, 90, 3), 0.2, np.float32)
-    lamps = np.array([[0.5, 0.25, 0.05, 32, 16, 8], [0.1, 0.9, 0.02, 64, 64, 64]])
+    lamps = np.array([[0.5, 0.25, 0.05, 1, 32, 16, 8], [0.1, 0.9, 0.02, 1, 64, 64, 64],
+                      [0.8, 0.6, 0.1, 8, 4, 4, 4]])
     whole = cnn.expose(photo, rng, stops=3, lamps=lamps)
     assert whole[30, 22] == pytest.approx(1, abs=0.02) and whole[6, 81].min() > 0.99
     glow = cnn.to_linear(whole[30, 45]) - cnn.to_linear(0.2) / 8
     assert glow[0] == pytest.approx(4 * (1 + (45.5 / 90 - 0.25) ** 2 / 0.05 ** 2) ** -1.5, rel=0.05)
     assert glow / glow[2] == pytest.approx([4, 2, 1], rel=0.1)
+    sign = cnn.to_linear(whole[48, 46:64, 1])           # a level inside, nothing beyond
+    assert sign[4:12] == pytest.approx(sign[8], rel=0.05) and sign[8] > 4 * sign[-1]
     window = np.array([12, 9, 48, 54]) / [60, 90, 60, 90]
     crop = cnn.expose(photo[12:48, 9:54], rng, stops=3, lamps=lamps, window=window)
     assert np.allclose(crop, whole[12:48, 9:54], atol=1e-5)
