@@ -2,7 +2,7 @@
 import numpy as np
 
 LUMA = np.array([0.299, 0.587, 0.114])      # weights of R, G, B: ITU-R BT.601
-TILE = 1152                                 # pixels a side: 48 megapixels within 1 GB
+TILE = 896                                  # pixels a side: 48 megapixels within 1 GB
 
 
 def quantise(photo, dtype):
