@@ -1,5 +1,6 @@
 """The command: names, structure, refusals, exit status; nothing lost or half-written."""
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -218,10 +219,11 @@ def test_killed_while_writing_leaves_no_half_photo(tmp_path, rng):
 def test_ctrl_c_keeps_what_is_done_and_says_what_is_left(tmp_path, rng):
     for number in range(60):
         put(tmp_path / f"in/{number}.png", rng, (300, 300))
-    process = command(tmp_path, "in", "--out", "out", start_new_session=True)
+    process = command(tmp_path, "in", "--out", "out", start_new_session=True,
+                      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     while not list(tmp_path.glob("out/[0-9]*.png")) and process.poll() is None:
         time.sleep(0.005)
-    os.killpg(process.pid, 2)
+    os.killpg(process.pid, signal.SIGINT)       # a job in the background ignores it
     printed, errors = process.communicate()
     assert process.returncode == 1 and "files are left" in errors
     assert "Traceback" not in errors and "results: out" in printed
