@@ -10,6 +10,7 @@ with the history and the weights of the run that nobody touched, within 1e-4.
 import argparse
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -36,7 +37,7 @@ def training_code():
     for cell in nbformat.read(ROOT / "CNN.ipynb", 4).cells:
         if cell.cell_type != "code":
             continue
-        sources.append(cell.source)
+        sources.append(re.sub(r"^( *)%.*", r"\1pass", cell.source, flags=re.M))   # %pip
         if "parameters" in cell.metadata.get("tags", ()):
             sources += [f"{name} = {value!r}" for name, value in SETTINGS.items()]
             sources.append("OUTPUT = sys.argv[1]")

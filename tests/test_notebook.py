@@ -1,5 +1,6 @@
 """The notebook itself: it runs alone, keeps its promises, and is clean as committed."""
 import csv
+import importlib
 import json
 import os
 import re
@@ -103,6 +104,14 @@ def test_the_notebook_stands_alone_and_on_keras_only():
     exported = "\n".join(source for source in sources if "#| export" in source)
     assert not re.search(r"^\s*(import|from) lowlight", "\n".join(sources), re.M)
     assert not re.search(r"^\s*(import|from) (tensorflow|jax|torch)", exported, re.M)
+
+
+def test_the_cells_up_to_the_training_are_a_script(monkeypatch):
+    """benchmarks/kills.py runs them without Jupyter."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    code = importlib.import_module("kills").training_code()
+    compile(code, "run.py", "exec")
+    assert "model.fit(" in code and "RESUME = True" in code
 
 
 def test_the_tool_loads_no_training_packages(tmp_path):
