@@ -440,7 +440,8 @@ def darkened_crop(photo, thumbnail, crop, rng):
     if options:
         options["lamps"] = draw_lamps(rng, window, options["stops"])
     low = darken(as_uint8(normal), rng, window=window, **options)
-    normal = expose(normal, rng, lamps=options.get("lamps", ()), window=window)
+    if len(options.get("lamps", ())):
+        normal = expose(normal, rng, lamps=options["lamps"], window=window)
     options.pop("jpeg", None)           # noise cut off at black lifts the means, too
     cells = expose(thumbnail.repeat(2, 0).repeat(2, 1), rng, **options)
     thumbnail = cells.reshape(len(thumbnail), 2, -1, 2, 3).mean((1, 3))
@@ -652,7 +653,7 @@ def gt_mean(reference, image):
 # %% ../CNN.ipynb #cell-037
 def blur_matrix(length, size=11, sigma=1.5):
     """(length - size + 1, length): Gaussian means along one axis, valid region."""
-    size = (min if isinstance(length, int) else ops.minimum)(size, length)
+    size = (min if isinstance(length, int) else ops.minimum)(size, length)  # JAX: known
     offset = ops.arange(length)[None] - ops.arange(length - size + 1)[:, None]
     taps = ops.exp(-0.5 * (ops.cast(offset - size // 2, "float32") / sigma) ** 2)
     taps = ops.where((offset >= 0) & (offset < size), taps, 0.0)
