@@ -82,14 +82,13 @@ def code_cells():
             for cell in cells if cell["cell_type"] == "code"]
 
 
-def small_run(folder, pairs, hook=None, scope=contextlib.nullcontext, xla=False,
-              **parameters):
+def small_run(folder, pairs, hook=None, scope=contextlib.nullcontext, **parameters):
     """Run the notebook's own training cells on a tiny network; returns all its names.
 
     `hook(model, epoch, batch)` is called as each epoch begins (batch None, before the
     state is saved) and after each batch; such a run draws no curves. `parameters`: as in
-    the Parameters cell, and `gpus`. Without `xla` TensorFlow does not compile the step,
-    which takes longer than this training.
+    the Parameters cell, and `gpus`. TensorFlow does not compile the step, which takes
+    longer than this training.
     """
     import keras
     from lowlight import cnn
@@ -119,7 +118,7 @@ def small_run(folder, pairs, hook=None, scope=contextlib.nullcontext, xla=False,
     keras.config.set_dtype_policy(parameters.get("PRECISION", "float32"))
     with scope():
         model = names["model"] = cnn.build_model(names["WIDTHS"])
-    if not xla and keras.backend.backend() == "tensorflow":
+    if keras.backend.backend() == "tensorflow":
         compiled = model.compile
         model.compile = lambda **options: compiled(**options | {"jit_compile": False})
     sources = [source for _, source in cells]

@@ -27,8 +27,8 @@ if kind == "two devices":
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     assert strategy.num_replicas_in_sync == 2
     devices = {"scope": strategy.scope, "gpus": ("CPU:0", "CPU:1")}
-if kind == "machines":          # a lost one is found out in 100 s as JAX comes
-    import jax
+if "lost" in sys.argv:          # found out in 100 s as JAX comes, which is too long here,
+    import jax                  # but 10 s can be too short on a busy machine
     jax.distributed.initialize = partial(
         jax.distributed.initialize, heartbeat_timeout_seconds=10)
 import keras, numpy as np

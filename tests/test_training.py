@@ -108,7 +108,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path, small_pairs, run):
     assert [epoch for epoch, _ in resumed["snapshots"].frames("4")] == [1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("options", [{"xla": True}, {"PRECISION": "mixed_float16"}])
+@pytest.mark.parametrize("options", [{}, {"PRECISION": "mixed_float16"}])
 def test_ctrl_c_keeps_the_best_weights_and_the_run_can_go_on(
         tmp_path, small_pairs, capsys, options):
     options = {"EPOCHS": 3, "SCHEDULE": "cosine", **options}
