@@ -50,14 +50,11 @@ def luma(linear):
 def depths(network, photo, kind, stops, name):
     """Stops by which each ring of RINGS is darker, negative numbers."""
     rng = np.random.default_rng(zlib.crc32(f"{name}{kind}".encode()))
-    linear = cnn.to_linear(photo / 255)
+    linear, found = cnn.to_linear(photo / 255), []
     lamp, distance = light(photo.shape, kind, rng)
-    noise, shot = rng.standard_normal(linear.shape), 3e-4
-    read, found = np.exp(2.18 * np.log(shot) + 1.20), []
     for scene in (linear, linear + lamp):
-        dark = scene * 2.0 ** -stops
-        low = cnn.as_uint8(cnn.to_srgb(
-            (dark + noise * np.sqrt(shot * dark + read)).clip(0, 1)))
+        low = cnn.as_uint8(cnn.expose(      # with the same noise each time
+            cnn.to_srgb(scene), np.random.default_rng(0), stops=stops, shot=3e-4))
         result = lowlight.enhance(network, low) @ cnn.LUMA / 255 + 0.02
         far, truth = distance > FAR, luma(scene)
         level = np.median(result[far]) / np.median(truth[far])
