@@ -40,9 +40,9 @@ export: .venv/.test
 	$(BIN)/nbdev-clean --fname CNN.ipynb
 	$(BIN)/python -c "from nbdev.export import nb_export; nb_export('CNN.ipynb', lib_path='lowlight')"
 
-.venv/.run: requirements.txt pyproject.toml
+.venv/.run: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -r requirements.txt .
+	$(BIN)/pip install --quiet -r requirements.txt
 	touch $@
 
 .venv/.test: requirements.txt requirements-dev.txt pyproject.toml

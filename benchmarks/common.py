@@ -25,9 +25,9 @@ def matmul_rate(matmul=np.matmul, side=2048, repeats=5):
     return 2 * side ** 3 / min(seconds)
 
 
-def markdown_row(values, flush=True):
+def markdown_row(values):
     """Print one row of a Markdown table at once."""
-    print(f"| {' | '.join(map(str, values))} |", flush=flush)
+    print(f"| {' | '.join(map(str, values))} |", flush=True)
 
 
 def markdown_head(columns):

@@ -30,7 +30,7 @@ def main():
     methods = cnn.BASELINES | {
         str(path or "released weights"): partial(lowlight.enhance, lowlight.load(path))
         for path in options.weights}
-    rows = recipe.score_rows(methods, photos)
+    rows = cnn.evaluate(methods, photos)
     print(f"{len(photos)} photos, darkened\n\n{cnn.markdown_table(rows)}")
     for row in rows if options.csv else ():
         add_row(options.csv, row)

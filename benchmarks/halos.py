@@ -3,10 +3,10 @@
 
     python benchmarks/halos.py FOLDER [--weights FILE ...] [--photos N]
 
-FOLDER holds good photos, as CLEAN of the notebook; some of its test tenth get one light
-each: a white disc with a sharp edge, a lamp with its glow, or a lit panel. For rings
-around it, the table says how many stops darker than the truth they come out, compared
-with what lies far from the light, less the same without the light. 0 is ideal.
+FOLDER holds good photos, as CLEAN of the notebook; some of its validation tenth get one
+light each: a white disc with a sharp edge, a lamp with its glow, or a lit panel. For
+rings around it, the table says how many stops darker than the truth they come out,
+compared with what lies far from the light, less the same without the light. 0 is ideal.
 Without --weights: the released ones.
 """
 import argparse
@@ -71,7 +71,7 @@ def main():
                         metavar="FILE", help=".onnx or .keras")
     parser.add_argument("--photos", type=int, default=24, help="at most so many")
     options = parser.parse_args()
-    pairs = cnn.find_clean(options.folder)[2][::5][:options.photos]
+    pairs = cnn.find_clean(options.folder)[1][::5][:options.photos]
     markdown_head(["weights", "light", *(f"{a} to {b}" for a, b in zip(RINGS, RINGS[1:]))])
     for path in options.weights:
         network = lowlight.load(path)

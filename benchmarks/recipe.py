@@ -11,16 +11,16 @@ from lowlight import cnn
 keras, ops = cnn.keras, cnn.ops
 
 
-def frozen_split(folder, names=SPLIT):
+def frozen_split(folder):
     """(training, validation, test) pairs of the LOL folder, as weights/split.json says.
 
     The same photos for every network, whatever a later `split_pairs` would draw.
     """
-    pairs = {pair.name: pair for pair in cnn.find_pairs(folder)}
-    parts = json.loads(Path(names).read_text(encoding="utf-8"))
+    pairs = {Path(pair.name).name: pair for pair in cnn.find_pairs(folder)}
+    parts = json.loads(SPLIT.read_text(encoding="utf-8"))
     missing = sorted(set().union(*parts.values()) - pairs.keys(), key=cnn.natural)
     if missing:
-        raise ValueError(f"{folder}: lacks {len(missing)} pairs of {names}, such as "
+        raise ValueError(f"{folder}: lacks {len(missing)} pairs of {SPLIT}, such as "
                          f"{missing[0]}; give the folder of LOL's 485 pairs")
     return [[pairs[name] for name in parts[part]]
             for part in ("training", "validation", "test")]
@@ -98,19 +98,9 @@ def brighten(model, low, thumbnail=None):
     return cnn.as_uint8(ops.convert_to_numpy(model.predict_on_batch(batch)[0]))
 
 
-def score_rows(methods, pairs):
-    """The rows of `cnn.evaluate` for {name: function (low) -> bright} and pairs."""
-    rows = []
-    for pair in pairs:
-        low, normal, _ = cnn.load_pair(pair)
-        rows += [{"photo": pair.name, "method": name,
-                  **cnn.scores(normal, method(low))} for name, method in methods.items()]
-    return rows
-
-
 def score(method, pairs):
     """{"psnr", "ssim", "psnr_gt_mean"}: means of a function (low) -> bright."""
-    return cnn.summarise(score_rows({"": method}, pairs))[""]
+    return cnn.summarise(cnn.evaluate({"": method}, pairs))[""]
 
 
 def rounded(means):

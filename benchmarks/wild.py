@@ -7,7 +7,7 @@
 
 A photo is harmed if a measure passes its limit (set on failures seen; LOL's own bright
 photos raise 3 alarms in 122). Photos of mean luma 0.4 or more should come back as they
-were: the mean dB between photo and result says how nearly. The range is that of the
+were: the median dB between photo and result says how nearly. The range is that of the
 network's output before it is clipped to [0, 1]. Photos are scaled to at most 640 pixels
 a side first. Without --weights and --method: the released weights.
 """
@@ -30,8 +30,7 @@ LIMITS = {"lattice": 2.0, "order": 0.29, "angle": 26.0, "saturation": 0.07,
 RAW_RANGE = (-0.5, 1.8)                     # beyond: a warning
 BRIGHT = 0.4                                # mean luma of a photo that needs no help
 LONGEST = 640                               # pixels of the longer side
-NEAREST = 99.0                              # dB where photo and result are equal
-COLUMNS = ["method", "photos", "harmed", *LIMITS, "well lit", "came back at (dB)",
+COLUMNS = ["method", "photos", "harmed", *LIMITS, "well lit", "came back at (median dB)",
            "mean luma", "range before clipping", "out of range"]
 
 
@@ -161,9 +160,9 @@ def read_photo(path):
 # The rows and what they say
 
 def decibels(photo, result):
-    """PSNR of two uint8 photos, NEAREST if they are equal."""
+    """PSNR of two uint8 photos, inf if they are equal."""
     error = np.mean((photo.astype(float) - result) ** 2)
-    return 10 * np.log10(255 ** 2 / error) if error else NEAREST
+    return 10 * np.log10(255 ** 2 / error) if error else np.inf
 
 
 def measure(name, photo, output):
@@ -186,7 +185,7 @@ def summarise(rows):
                        for column in ("lowest", "highest"))
     return [len(rows), sum(row["alarms"] != "" for row in rows),
             *(sum(name in row["alarms"].split() for row in rows) for name in LIMITS),
-            len(back), f"{np.mean(back):.1f}" if back else "-",
+            len(back), f"{np.median(back):.1f}" if back else "-",
             "{:.3f} to {:.3f}".format(*lumas),
             f"{lowest.min():.2f} to {highest.max():.2f}",
             int(((lowest < RAW_RANGE[0]) | (highest > RAW_RANGE[1])).sum())]

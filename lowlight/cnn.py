@@ -11,8 +11,8 @@ __all__ = ['stderr', 'SAMPLE_PHOTOS', 'ROLES', 'NO_PHOTO', 'CHROMA', 'LUMA', 'LO
            'cut_crop', 'draw_lamps', 'darkened_crop', 'PairSequence', 'PadToMultiple', 'CropLike', 'global_vector',
            'residual_block', 'upsample', 'build_model', 'load_model', 'count_macs', 'check_photos', 'psnr', 'ssim',
            'gt_mean', 'blur_matrix', 'ssim_map', 'l1_ssim', 'psnr_of_levels', 'WholePhotos', 'brighten', 'Snapshots',
-           'read_history', 'reductions', 'draw_curves', 'draw_training', 'LiveCurves', 'TrainingState', 'resume',
-           'film_frames', 'scores', 'evaluate', 'summarise', 'markdown_table', 'before_after_slider']
+           'read_history', 'best_epoch', 'reductions', 'draw_curves', 'draw_training', 'LiveCurves', 'TrainingState',
+           'resume', 'film_frames', 'scores', 'evaluate', 'summarise', 'markdown_table', 'before_after_slider']
 
 # %% ../CNN.ipynb #cell-002
 import os
@@ -265,16 +265,16 @@ def download_pairs(folder, dataset="aditidatta26/train3"):
              or any((keys / name).exists() for name in ("kaggle.json", "access_token")))
     part = Path(folder, ".download")        # appears as lol/ when it is complete
     shutil.rmtree(part, ignore_errors=True)
-    command = ["kaggle", "datasets", "download", dataset]   # what it says stays unsaid
-    done = known and subprocess.run(
-        [sys.executable, "-m", *command, "--unzip", "--path", part],
+    command = ["datasets", "download", dataset, "--unzip", "--path"]
+    done = known and subprocess.run(        # what it says stays unsaid
+        [sys.executable, "-m", "kaggle.cli", *command, part],
         stdin=subprocess.DEVNULL, capture_output=True)
     if done and done.returncode == 0 and photos_by_role(part):
         part.replace(Path(folder, "lol"))
         return True
     shutil.rmtree(part, ignore_errors=True)
-    print("no pairs: the embedded set; for real ones see dataset/README.md, or run",
-          *command)
+    print("no pairs found: see dataset/README.md, or run kaggle", *command,
+          Path(folder, "lol"))
     return False
 
 
@@ -297,13 +297,17 @@ def locate_dataset(dataset, home="."):
 
 
 def find_clean(folder):
-    """(training, validation, test) lists of Pair of the photos below `folder`."""
-    parts = [], [], []
-    for path in list_photos(folder):
-        load_photo(Path(folder, path))      # raises where it is no photo
-        tenth = zlib.crc32(path.as_posix().encode()) % 10
-        parts[{0: 1, 1: 2}.get(tenth, 0)].append(
-            Pair(path.as_posix(), None, Path(folder, path)))
+    """(training, validation, test) lists of Pair of the photos below `folder`; one of
+    a scene that is in a later list, too, is left out."""
+    pairs = [Pair(path.as_posix(), None, Path(folder, path))
+             for path in list_photos(folder)]
+    tenths = [zlib.crc32(pair.name.encode()) % 10 for pair in pairs]
+    parts, apart = [], set()
+    found = list(zip(pairs, tenths, group_scenes(pairs)))
+    for last in ({1}, {0}, {*range(2, 10)}):            # test, validation, training
+        parts.insert(0, [pair for pair, tenth, scene in found
+                         if tenth in last and scene not in apart])
+        apart |= {scene for _, tenth, scene in found if tenth in last}
     if not all(parts):
         raise ValueError(f"{folder}: too few photos; set CLEAN to a folder of fifty")
     return parts
@@ -661,7 +665,7 @@ def blur_matrix(length, size=11, sigma=1.5):
 
 
 def ssim_map(reference, image):
-    """SSIM of float photos (B, H, W, 3) in [0, 1] -> (B, h, w, 3), to be minimised."""
+    """SSIM of float photos (B, H, W, 3) in [0, 1] -> (B, h, w, 3)."""
     rows, columns = map(blur_matrix, ops.shape(image)[1:3])
 
     def mean(x):
@@ -746,14 +750,20 @@ def read_history(path):
     return history
 
 
+def best_epoch(history):
+    """The row of `history` with the lowest validation loss, which may have nan."""
+    return history[np.nan_to_num(history["val_loss"], nan=np.inf).argmin()]
+
+
 def reductions(history):
-    """The epochs after which the learning rate fell."""
-    return history["epoch"][:-1][np.diff(history["learning_rate"]) < 0].astype(int)
+    """The epochs after which the learning rate was halved."""
+    rates = history["learning_rate"]
+    return history["epoch"][:-1][np.isclose(rates[1:], rates[:-1] / 2)].astype(int)
 
 
 def draw_curves(losses, rates, history, stopped):
     """Loss and learning rate over the epochs on two axes, with what happened when."""
-    epochs, best = history["epoch"], history[np.argmin(history["val_loss"])]
+    epochs, best = history["epoch"], best_epoch(history)
     losses.plot(epochs, history["loss"], label="training")
     losses.plot(epochs, history["val_loss"], label="validation")
     losses.plot(best["epoch"], best["val_loss"], "o", color="C1",
@@ -762,7 +772,7 @@ def draw_curves(losses, rates, history, stopped):
     for number, epoch in enumerate(reductions(history)):
         for axes in (losses, rates):
             axes.axvline(epoch + 0.5, color="C2", linestyle=":",
-                         label="" if number else "learning rate reduced")
+                         label="" if number else "learning rate halved")
     if stopped:
         losses.axvline(epochs[-1], color="C3", label=f"stopped: epoch {epochs[-1]:.0f}")
     losses.set(title="Does it learn, and does it overfit?", ylabel="loss",
@@ -897,9 +907,10 @@ BASELINES = {"input": lambda low: low,              # uint8 (H, W, 3) -> the sam
              "CLAHE": lambda low: as_uint8(exposure.equalize_adapthist(low))}
 
 
-def evaluate(model, pairs):
-    """One row (a dict) a photo and method: photo, method, psnr, ssim, psnr_gt_mean."""
-    methods, rows = {**BASELINES, "CNN": lambda low: brighten(model, low)}, []
+def evaluate(methods, pairs):
+    """One row (a dict) a photo and method: photo, method, psnr, ssim, psnr_gt_mean.
+    `methods`: {name: function from the dark photo, uint8 (H, W, 3), to the bright}."""
+    rows = []
     for pair in pairs:
         low, normal, _ = load_pair(pair)
         rows += [{"photo": pair.name, "method": name, **scores(normal, method(low))}

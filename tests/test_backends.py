@@ -26,7 +26,7 @@ if kind == "two devices":
         cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     assert strategy.num_replicas_in_sync == 2
-    devices = {"scope": strategy.scope, "gpus": ("CPU:0", "CPU:1")}
+    devices = {"scope": strategy.scope, "gpus": ("CPU:0", "CPU:1"), "copies": 2}
 if "lost" in sys.argv:          # found out in 100 s as JAX comes, which is too long here,
     import jax                  # but 10 s can be too short on a busy machine
     jax.distributed.initialize = partial(
@@ -47,7 +47,7 @@ if kind == "machines":
             exec(source + "\\nBATCH_SIZE = 4", names)
         if source.startswith("gpus, scope, process"):
             exec(source, names)
-    devices = {name: names[name] for name in ("gpus", "process", "processes")}
+    devices = {name: names[name] for name in ("copies", "process", "processes")}
     folder /= str(names["process"])
     folder.mkdir(exist_ok=True)
 else:

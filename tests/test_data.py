@@ -1,6 +1,7 @@
 """Pairing, reading, darkening, scenes, splits and batches, with every odd file."""
 import io
 import json
+import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings, strategies
 from PIL import Image
 
-from conftest import LOL, ROOT, write_photo
+from conftest import LOL, ROOT, code_cells, write_photo
 from lowlight import cnn, photo as tool
 
 
@@ -123,12 +124,16 @@ def test_locate_dataset(write, tmp_path, monkeypatch):
 
 def test_photos_without_partners_stay_in_their_part(write, tmp_path):
     names = [f"trip {number % 3}/{number}.png" for number in range(120)]
-    before = cnn.find_clean(write(*names[:80], size=(2, 2)))
-    after = cnn.find_clean(write(*names[80:], size=(2, 2)))
+    before = cnn.find_clean(write(*names[:80]))
+    after = cnn.find_clean(write(*names[80:]))
     for part, more in zip(before, after):
         assert set(part) < set(more) and all(pair.low is None for pair in part)
     assert sum(map(len, after)) == len(set(sum(after, []))) == 120
     assert all(6 <= len(part) <= 18 for part in after[1:])
+    tested, trained = after[2][0], after[0][0]
+    shutil.copy(tested.normal, trained.normal)          # the test keeps its scene
+    parts = cnn.find_clean(tmp_path)
+    assert parts[1:] == list(after[1:]) and parts[0] == after[0][1:]
     (tmp_path / "no.jpg").write_text("no photo")
     with pytest.raises(ValueError, match="no.jpg: not a readable photo"):
         cnn.find_clean(tmp_path)
@@ -377,7 +382,8 @@ def test_skies_of_other_places_are_other_scenes(tmp_path, rng):
     assert len(set(cnn.group_scenes(pairs))) == 6
 
 
-@pytest.mark.skipif(not LOL, reason="needs LOL with its scenes.json: dataset/lol, or $LOL")
+@pytest.mark.skipif(not (LOL and (LOL / "scenes.json").exists()),
+                    reason="needs LOL with its scenes.json: dataset/lol, or $LOL")
 def test_scenes_and_split_of_lol():
     """No photo of a test scene is trained on, and the split of the weights is kept."""
     truth = {name: number for number, group in enumerate(
@@ -547,3 +553,18 @@ def test_fit_validates_on_three_sizes(tmp_path, rng):
                         validation_data=cnn.WholePhotos(pairs), verbose=0).history
     assert np.isfinite(history["val_loss"]).all()
     assert np.isfinite(model.evaluate(cnn.WholePhotos(columns), verbose=0))
+
+
+def test_photos_without_partners_train_alone(write, tmp_path, monkeypatch, capsys):
+    """CLEAN and no pairs: a data set of its own, and not that of the embedded pairs."""
+    write(*(f"mine/{number}.png" for number in range(60)))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path))      # downloads nothing
+    names = dict(vars(cnn)) | {"process": 0}
+    for tags, source in code_cells():
+        if "parameters" in tags or "locate_dataset(DATASET)" in source:
+            exec(source + "\nCLEAN = 'mine'", names)
+    assert names["OUTPUT"] == Path("runs/mine") and not names["embedded"]
+    assert names["train"] == [] and names["validation"] == names["clean"][1]
+    assert names["tests"]["photos darkened"] == names["clean"][2]
+    assert "0 pairs of 0 scenes in mine/, 60 photos without" in capsys.readouterr().out

@@ -137,8 +137,8 @@ def test_without_credentials_nothing_is_asked(server, tmp_path, monkeypatch, cap
     monkeypatch.delenv("KAGGLE_API_TOKEN")
     assert cnn.locate_dataset("auto", tmp_path).name == "sample" and not server.seen
     assert capfd.readouterr().out == (
-        "no pairs: the embedded set; for real ones see dataset/README.md, or run "
-        "kaggle datasets download aditidatta26/train3\n")
+        "no pairs found: see dataset/README.md, or run kaggle datasets download "
+        f"aditidatta26/train3 --unzip --path {tmp_path / 'dataset/lol'}\n")
 
 
 def test_the_old_kind_of_credentials(server, tmp_path, monkeypatch):

@@ -69,7 +69,7 @@ def test_the_saved_model_makes_the_saved_photos(executed):
     from lowlight import cnn
     model = cnn.load_model(executed / "runs/sample/model.keras")
     path = min((executed / "runs/sample/enhanced").glob("*.png"))
-    low = cnn.load_photo(executed / "dataset/sample/low_light" / path.stem)
+    low = cnn.load_photo(executed / "dataset/sample/low_light" / path.name)
     difference = cnn.brighten(model, low).astype(int) - cnn.load_photo(path)
     assert np.abs(difference).max() <= 1
 

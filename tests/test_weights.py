@@ -2,6 +2,7 @@
 import json
 import re
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,6 +65,6 @@ def test_they_brighten_the_sample_set_as_measured(model, sample):
 @pytest.mark.skipif(not LOL, reason="needs LOL: dataset/lol, or $LOL")
 def test_the_first_stage_scores_on_unseen_scenes_as_its_readme_says():
     names = json.loads((ROOT / "weights/split.json").read_text())["test"][::12]
-    pairs = [cnn.Pair(name, LOL / f"low_light/{name}.webp", LOL / f"normal_light/{name}.jpg")
-             for name in names]
-    check_scores(cnn.load_model(STAGE_1), pairs, STAGE_1_ON_LOL)
+    pairs = {Path(name).name: cnn.Pair(name, lows[0], normals[0])
+             for name, (lows, normals) in cnn.photos_by_role(LOL).items()}
+    check_scores(cnn.load_model(STAGE_1), [pairs[name] for name in names], STAGE_1_ON_LOL)
