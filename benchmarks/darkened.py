@@ -11,11 +11,10 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-import recipe
 from common import add_row
-from recipe import cnn
 
 import lowlight
+from lowlight import cnn
 
 
 def main():

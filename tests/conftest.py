@@ -87,8 +87,8 @@ def small_run(folder, pairs, hook=None, scope=contextlib.nullcontext, **paramete
 
     `hook(model, epoch, batch)` is called as each epoch begins (batch None, before the
     state is saved) and after each batch; such a run draws no curves. `parameters`: as in
-    the Parameters cell, `gpus` and `copies`. TensorFlow does not compile the step, which takes
-    longer than this training.
+    the Parameters cell, `gpus` and `copies`. TensorFlow does not compile the step, which
+    takes longer than this training.
     """
     import keras
     from lowlight import cnn
@@ -110,8 +110,8 @@ def small_run(folder, pairs, hook=None, scope=contextlib.nullcontext, **paramete
     exec(next(source for tags, source in cells if "parameters" in tags), names)
     names |= {"CROP": 32, "BATCH_SIZE": 2, "STEPS_PER_EPOCH": 3, "EPOCHS": 4,
               "LEARNING_RATE": 1e-3, "WIDTHS": (8,), "gpus": (), "copies": 1,
-              "process": 0, "processes": 1, **parameters, "OUTPUT": Path(folder), "embedded": False,
-              "scope": scope, "train": pairs[:4], "validation": pairs[4:],
+              "process": 0, "processes": 1, **parameters, "OUTPUT": Path(folder),
+              "embedded": False, "scope": scope, "train": pairs[:4], "validation": pairs[4:],
               "clean": ([], [], [])}
     Path(folder).mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(names["SEED"])
