@@ -23,8 +23,6 @@ import wild
 from common import add_row, markdown_head, markdown_row
 from recipe import cnn, keras
 
-from lowlight.cnn import layers
-
 GREY = np.full((64, 64, 3), 0.06, np.float32)       # a thumbnail that says nothing
 
 
@@ -32,67 +30,61 @@ class NoThumbnail(cnn.PairSequence):
     """Batches with one thumbnail for all: the global branch is told nothing."""
 
     def __getitem__(self, index):
-        (low, thumbnail), normal = super().__getitem__(index)
-        return (low, np.broadcast_to(GREY, thumbnail.shape)), normal
+        (low, thumbnail, window), normal = super().__getitem__(index)
+        return (low, np.broadcast_to(GREY, thumbnail.shape), window), normal
 
 
 class CropThumbnail(cnn.PairSequence):
     """Batches whose thumbnail shows the crop only, as if each tile were a photo."""
 
     def __getitem__(self, index):
-        (low, _), normal = super().__getitem__(index)
-        crops = cnn.as_uint8(low)
-        return (low, np.stack([cnn.make_thumbnail(crop) for crop in crops])), normal
+        (low, _, window), normal = super().__getitem__(index)
+        thumbnails = [cnn.make_thumbnail(crop) for crop in cnn.as_uint8(low)]
+        return (low, np.stack(thumbnails), np.broadcast_to(cnn.WHOLE, window.shape)), normal
 
 
-def transposed(x, width):
-    """In place of `cnn.upsample`: a strided transposed convolution."""
-    return layers.Conv2DTranspose(width, 2, strides=2)(x)
+class NoWindow(cnn.PairSequence):
+    """Batches that do not say where in its photo a crop lies."""
+
+    def __getitem__(self, index):
+        (low, thumbnail, window), normal = super().__getitem__(index)
+        return (low, thumbnail, np.broadcast_to(cnn.WHOLE, window.shape)), normal
 
 
-def unbounded_dense(units, activation=None, dense=layers.Dense, **options):
-    """In place of Dense: no tanh bounds the vector, or a scale or shift made of it."""
-    return dense(units, None if activation == "tanh" else activation, **options)
+def one_parameter(light, gain, mix):
+    """In place of `cnn.brightening_curve`: the gain alone."""
+    return gain * light / (1 + (gain - 1) * light)
 
 
-def capped_dense(units, activation=None, dense=layers.Dense, **options):
-    """In place of Dense: the vector is clipped to [-2, 2], scales and shifts are free."""
-    capped = dense(units, None if activation == "tanh" else activation, **options)
-    return (lambda x: cnn.ops.clip(capped(x), -2, 2)) if "name" in options else capped
+def gain_and_power(light, gain, mix):
+    """In place of `cnn.brightening_curve`: a power on top, 1/4 to 4 with `mix`."""
+    lifted = gain * light / (1 + (gain - 1) * light)
+    return cnn.ops.exp(4.0 ** (2 * mix - 1) * cnn.ops.log(lifted + 1e-4))
 
 
-def nothing_added(model):
-    """The model whose `rest` stays at its start, zero: the photo through the curve."""
-    model.get_layer("rest").trainable = False
-    return model
+def unchanged(level):
+    """In place of `cnn.to_light` and `cnn.to_level`: the curve bends sRGB levels."""
+    return level
 
 
-def plain_output(model):
-    """The model without curve and `rest`: the last convolution makes the photo."""
-    x = layers.Conv2D(3, 3, padding="same", dtype="float32", name="output")(
-        model.get_layer("curve").input)
-    return keras.Model(model.inputs, cnn.CropLike(dtype="float32")([x, model.inputs[0]]))
-
-
+CURVE = "lowlight.cnn.brightening_curve"
 FULL = {"loss": "l1_ssim", "ema": True, "seed": 0, "model": {}, "replace": {},
-        "change": None, "sequence": cnn.PairSequence, "thumbnail": None,
+        "sequence": cnn.PairSequence, "thumbnail": None,
         "kinds": ("pairs", "clean")}
 ROWS = {
     "full recipe": {},
     "no thumbnail": {"sequence": NoThumbnail, "thumbnail": GREY},
     "thumbnail of the crop, not of the photo": {"sequence": CropThumbnail},
+    "no window": {"sequence": NoWindow},
+    "gain without mix": {"replace": {CURVE: one_parameter}},
+    "a power in place of the mix": {"replace": {CURVE: gain_and_power}},
+    "the curve bends sRGB levels": {"replace": {
+        "lowlight.cnn.to_light": unchanged, "lowlight.cnn.to_level": unchanged}},
     "no square root": {"replace": {"keras.ops.sqrt": lambda x: x}},
-    "nothing added to the curve": {"change": nothing_added},
-    "no curve, a plain output": {"change": plain_output},
-    "strided transposed convolutions up": {"replace": {
-        "lowlight.cnn.upsample": transposed}},
-    "unbounded modulation": {"replace": {"keras.layers.Dense": unbounded_dense}},
-    "vector capped at 2": {"replace": {"keras.layers.Dense": capped_dense}},
     "MSE instead of L1 + SSIM": {"loss": "mse"},
     "no moving average": {"ema": False},
-    "one level fewer: WIDTHS (32, 48, 64)": {"model": {"widths": (32, 48, 64)}},
-    "one level more: WIDTHS (32, 48, 64, 96, 128)": {
-        "model": {"widths": (32, 48, 64, 96, 128)}},
+    "one level fewer: WIDTHS (32, 48)": {"model": {"widths": (32, 48)}},
+    "one level more: WIDTHS (32, 48, 96, 128)": {"model": {"widths": (32, 48, 96, 128)}},
     "BLOCKS = 2": {"model": {"blocks": 2}},
     "pairs only": {"kinds": ("pairs",)},
     "a quarter of the crops darkened": {"kinds": ("pairs", "pairs", "pairs", "clean")},
@@ -107,41 +99,42 @@ def build(row):
     with ExitStack() as stack:
         for target, part in row["replace"].items():
             stack.enter_context(mock.patch(target, part))
-        model = cnn.build_model(**row["model"])
-    return row["change"](model) if row["change"] else model
+        return cnn.build_model(**row["model"])
 
 
-def harmed(model, row, folder):
-    """How many of the photos in `folder` the model harms."""
-    count = 0
+def harm(model, row, folder):
+    """{"harmed": photos in `folder` that the model harms, "clouds": mean over them}."""
+    count, clouds = 0, []
     for path in wild.find_photos(folder):
         photo = wild.read_photo(path)
-        result = recipe.brighten(model, photo, row["thumbnail"])
+        result = cnn.brighten(model, photo, row["thumbnail"])
         count += wild.severity(wild.harm(photo, result)) > 1
-    return count
+        clouds.append(wild.clouds(photo, result))
+    return {"harmed": count, "clouds": f"{np.mean(clouds):.3f}"}
 
 
 def measure(row, train, validation, options):
     """{column: value} of one row, trained and scored.
 
-    `train` and `validation`: {"pairs": [...], "clean": [...]}, either may be empty.
+    `train`: {"pairs": source of crops, "clean": source}, either may be None;
+    `validation`: the same keys, lists of pairs.
     """
     steps = options.steps
-    sequence = row["sequence"](train["pairs"], train["clean"], options.crop,
-                               steps=max(1, steps // 10), seed=row["seed"])
-    sequence.kinds = [train[kind] for kind in row["kinds"] if train[kind]]
+    sources = [train[kind] for kind in row["kinds"] if train[kind]]
+    sequence = row["sequence"](sources, options.crop, steps=max(1, steps // 10),
+                               seed=row["seed"])
     start = time.perf_counter()
     model, seconds = recipe.train(
         partial(build, row), sequence, steps, loss=row["loss"], ema=row["ema"],
         seed=row["seed"], precision=options.precision)
     result = {"minutes": f"{(time.perf_counter() - start) / 60:.1f}"}
     for kind, photos in validation.items():
-        means = recipe.score(lambda low: recipe.brighten(
+        means = recipe.score(lambda low: cnn.brighten(
             model, low, row["thumbnail"]), photos) if photos else {}
         result |= {f"{kind} {name}": value for name, value
                    in recipe.rounded(means).items()}
     if options.dark:
-        result["harmed"] = harmed(model, row, options.dark)
+        result |= harm(model, row, options.dark)
     return result | recipe.size(model) | {"ms a step": f"{1000 * seconds:.0f}"}
 
 
@@ -161,7 +154,8 @@ def main():
     options = parser.parse_args()
     train, validation, _ = recipe.frozen_split(options.dataset)
     clean = cnn.find_clean(options.clean) if options.clean else ([], [], [])
-    train = {"pairs": train, "clean": clean[0]}
+    train = {"pairs": cnn.PairCrops(train),
+             "clean": cnn.DarkenedCrops(clean[0]) if clean[0] else None}
     validation = {"pairs": validation[:options.photos],
                   "clean": clean[1][:options.photos]}
     for number, name in enumerate(options.only):

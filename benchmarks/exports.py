@@ -18,6 +18,7 @@ from common import RELEASED, markdown_head, markdown_row
 
 import lowlight
 from lowlight import cnn
+from lowlight.network import INPUTS
 
 SIZES = (400, 600), (101, 77), (333, 500)
 FILES = {"ONNX float32": "float32.onnx", "LiteRT float32": "float32.tflite",
@@ -25,31 +26,32 @@ FILES = {"ONNX float32": "float32.onnx", "LiteRT float32": "float32.tflite",
 
 
 def litert_runner(path):
-    """A function (photo, thumbnail) -> output, batches of one, that runs a .tflite."""
+    """A function (photo, thumbnail, window) -> output, batches of one, of a .tflite."""
     interpreter = Interpreter(str(path), num_threads=os.cpu_count())
-    places = {("photo" if "photo" in tensor["name"] else "thumbnail"): tensor["index"]
+    places = {next(name for name in INPUTS if name in tensor["name"]): tensor["index"]
               for tensor in interpreter.get_input_details()}
 
-    def run(photo, thumbnail):
-        interpreter.resize_tensor_input(places["photo"], photo.shape)
+    def run(*inputs):
+        interpreter.resize_tensor_input(places["photo"], inputs[0].shape)
         interpreter.allocate_tensors()
-        interpreter.set_tensor(places["photo"], photo)
-        interpreter.set_tensor(places["thumbnail"], thumbnail)
+        for name, value in zip(INPUTS, inputs):
+            interpreter.set_tensor(places[name], value)
         interpreter.invoke()
         return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     return run
 
 
 def runner(path):
-    """A function (photo, thumbnail) -> output, batches of one, of a weights file."""
+    """A function (photo, thumbnail, window) -> output, batches of one, of a file."""
     return litert_runner(path) if path.suffix == ".tflite" else lowlight.load(path).run
 
 
 def make_batches():
-    """[photo (1, H, W, 3), thumbnail (1, 64, 64, 3)] of noise for each of SIZES."""
+    """[photo (1, H, W, 3), thumbnail, window] of noise for each of SIZES."""
     rng = np.random.default_rng(0)
     return [[rng.integers(0, 60, (1, *size, 3)).astype(np.float32) / 255,
-             rng.random((1, 64, 64, 3), np.float32) / 5] for size in SIZES]
+             rng.random((1, 64, 64, 3), np.float32) / 5, cnn.WHOLE[None]]
+            for size in SIZES]
 
 
 def median_seconds(run, batch, repeats):

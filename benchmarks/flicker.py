@@ -28,8 +28,7 @@ def pan(photo, count, rng, part=0.6):
     size = (sides * part).astype(int)
     for share in np.linspace(0, 1, count):
         top, left = ((sides - size) * share).astype(int)
-        yield cnn.darken(photo[top:top + size[0], left:left + size[1]], rng, stops=4,
-                         shot=2e-4)
+        yield cnn.underexpose(photo[top:top + size[0], left:left + size[1]], rng, 4, 2e-4)
 
 
 def flicker(dark, bright):

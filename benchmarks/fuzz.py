@@ -102,7 +102,7 @@ def work():
     import lowlight
     from lowlight import clips, files
     from lowlight.network import Network
-    network = Network(lambda photo, thumbnail: photo, 1, 0)      # costs nothing
+    network = Network(lambda photo, thumbnail, window: photo, 1, 0)      # costs nothing
     if {"onnx", "keras"} & set(kinds):
         lowlight.load()
     if "keras" in kinds:

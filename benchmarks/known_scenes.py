@@ -29,9 +29,22 @@ def one_of_each(pairs, scene_of):
             for _, group in sorted(groups.items()) if len(group) > 1]
 
 
+def split_known(train, apart, control=False):
+    """(training, held out): one photo of each scene apart from `train`, else all pairs.
+
+    `control`: the other photos of those scenes stay away as well.
+    """
+    scene_of = dict(zip(apart, cnn.group_scenes(apart)))
+    held = one_of_each(apart, scene_of)
+    known = {scene_of[pair] for pair in held}
+    others = [pair for pair in apart if pair not in held
+              and not (control and scene_of[pair] in known)]
+    return train + others, held
+
+
 def say(label, model, pairs):
     """One row with the mean scores of `model` on `pairs`."""
-    means = recipe.score(partial(recipe.brighten, model), pairs)
+    means = recipe.score(partial(cnn.brighten, model), pairs)
     markdown_row([label, *recipe.rounded(means).values()])
 
 
@@ -57,18 +70,13 @@ def main():
     parser.add_argument("--control", action="store_true")
     options = parser.parse_args()
     train, validation, test = recipe.frozen_split(options.dataset)
-    apart = validation + test
-    scene_of = dict(zip(apart, cnn.group_scenes(apart)))
-    held = one_of_each(apart, scene_of)
-    known = {scene_of[pair] for pair in held}
-    train += [pair for pair in apart if pair not in held
-              and not (options.control and scene_of[pair] in known)]
+    train, held = split_known(train, validation + test, options.control)
     held, build = held[:options.photos], partial(cnn.load_model, options.weights)
     markdown_head([f"the same {len(held)} photos", "PSNR (dB)", "SSIM", "GT-mean (dB)"])
     say("as they are", build(), held)
     if not options.steps:
         return
-    sequence = cnn.PairSequence(train, steps=min(1000, options.steps))
+    sequence = cnn.PairSequence([cnn.PairCrops(train)], steps=min(1000, options.steps))
     recipe.train(build, sequence, options.steps, rate=6e-4, callbacks=[
         keras.callbacks.SwapEMAWeights(swap_on_epoch=True), Score(held, build, every=2)])
 

@@ -33,7 +33,8 @@ def two_convolutions(x, width):
 
 def unet(widths=(64, 128, 256, 512, 1024)):
     """U-Net of Ronneberger et al. (2015), padded convolutions, for RGB in and out."""
-    photo, thumbnail = keras.Input((None, None, 3)), keras.Input((64, 64, 3))
+    inputs = [keras.Input((None, None, 3)), keras.Input((64, 64, 3)), keras.Input((4,))]
+    photo = inputs[0]
     x, skips = cnn.PadToMultiple(16, dtype="float32", name="pad")(photo), []
     for width in widths:
         if skips:
@@ -45,12 +46,13 @@ def unet(widths=(64, 128, 256, 512, 1024)):
         x = layers.Conv2DTranspose(width, 2, strides=2)(x)
         x = two_convolutions(layers.Concatenate()([skips.pop(), x]), width)
     x = layers.Conv2D(3, 1, dtype="float32")(x)
-    return keras.Model([photo, thumbnail], cnn.CropLike(dtype="float32")([x, photo]))
+    return keras.Model(inputs, cnn.CropLike(dtype="float32")([x, photo]))
 
 
 def zero_dce(width=32, iterations=8):
     """Zero-DCE of Guo et al. (2020): seven convolutions, eight curves x + a (x^2 - x)."""
-    photo, thumbnail = keras.Input((None, None, 3)), keras.Input((64, 64, 3))
+    inputs = [keras.Input((None, None, 3)), keras.Input((64, 64, 3)), keras.Input((4,))]
+    photo = inputs[0]
     x, outputs = photo, []
     for number in range(6):
         if number > 3:
@@ -64,7 +66,7 @@ def zero_dce(width=32, iterations=8):
     for number in range(iterations):
         a = curves[..., 3 * number:3 * number + 3]
         result = result + a * (result ** 2 - result)
-    return keras.Model([photo, thumbnail], result)
+    return keras.Model(inputs, result)
 
 
 NETWORKS = {"lowlight": (cnn.build_model, 5e-4), "unet": (unet, 3e-4),
@@ -92,6 +94,7 @@ class Deadline(keras.callbacks.Callback):
 def seconds_a_megapixel(model, size=(400, 600), repeats=7):
     """Median seconds for one photo of `size` in one piece, per megapixel."""
     batch = [np.full((1, *shape, 3), 0.1, np.float32) for shape in (size, (64, 64))]
+    batch.append(cnn.WHOLE[None])
     seconds = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
@@ -115,9 +118,9 @@ def main():
     line = {"network": options.network, **recipe.size(model),      # before it is compiled
             "s / MP": f"{seconds_a_megapixel(model):.2f}", "minutes": options.minutes}
     recipe.compile_model(model, rate, average=20)       # a large network makes few steps
-    model.fit(cnn.PairSequence(train, steps=200), epochs=10 ** 4, shuffle=False,
+    model.fit(cnn.PairSequence([cnn.PairCrops(train)], steps=200), epochs=10 ** 4, shuffle=False,
               verbose=0, callbacks=[Deadline(2 * 60 * options.minutes, rate)])
-    means = recipe.score(partial(recipe.brighten, model), validation[:options.photos])
+    means = recipe.score(partial(cnn.brighten, model), validation[:options.photos])
     line |= {"steps": int(model.optimizer.iterations), **recipe.rounded(means)}
     markdown_head(list(line))
     markdown_row(line.values())

@@ -91,13 +91,6 @@ def in_float32(model, build):
     return made
 
 
-def brighten(model, low, thumbnail=None):
-    """uint8 photo (H, W, 3) -> the model's bright one, in one piece."""
-    thumbnail = cnn.make_thumbnail(low) if thumbnail is None else thumbnail
-    batch = [low[None] / np.float32(255), thumbnail[None]]
-    return cnn.as_uint8(ops.convert_to_numpy(model.predict_on_batch(batch)[0]))
-
-
 def score(method, pairs):
     """{"psnr", "ssim", "psnr_gt_mean"}: means of a function (low) -> bright."""
     return cnn.summarise(cnn.evaluate({"": method}, pairs))[""]

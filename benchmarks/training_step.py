@@ -36,7 +36,7 @@ def step_seconds(model, sequence):
     return watch.mean()
 
 
-def measure(loss, data, steps, rounds):
+def measure(loss, sources, steps, rounds):
     """[(matmul rate, seconds with a ready batch, with real data), ...] and FLOP a step.
 
     The three take turns, as the machine has slow and fast minutes.
@@ -44,7 +44,7 @@ def measure(loss, data, steps, rounds):
     model = cnn.build_model()
     flop = 6 * cnn.count_macs(model, CROP) * BATCH_SIZE
     recipe.compile_model(model, 1e-4, loss)
-    kinds = [kind(*data, CROP, BATCH_SIZE, steps) for kind in (
+    kinds = [kind(sources, CROP, BATCH_SIZE, steps) for kind in (
         ReadyBatch, cnn.PairSequence)]
     table = [[matmul_rate(ops.matmul), *(step_seconds(model, kind) for kind in kinds)]
              for _ in range(rounds + 1)]
@@ -63,9 +63,10 @@ def main():
                    "waiting for data"])
     with tempfile.TemporaryDirectory() as folder:
         pairs = cnn.write_sample_pairs(folder, seed=0)
-        data = pairs, [pair._replace(low=None) for pair in pairs]
+        sources = [cnn.PairCrops(pairs),
+                   cnn.DarkenedCrops([pair._replace(low=None) for pair in pairs])]
         for loss in options.losses:
-            rounds, flop = measure(loss, data, options.steps, options.rounds)
+            rounds, flop = measure(loss, sources, options.steps, options.rounds)
             rate, ready, fed = rounds.T
             waiting = 1 - ready / fed
             markdown_row([

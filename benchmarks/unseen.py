@@ -32,7 +32,7 @@ def main():
     options = parser.parse_args()
     test, model = recipe.frozen_split(options.dataset)[2], cnn.load_model(options.weights)
     scenes = cnn.group_scenes(test)
-    rows = cnn.evaluate(cnn.BASELINES | {"CNN": partial(recipe.brighten, model)}, test)
+    rows = cnn.evaluate(cnn.BASELINES | {"CNN": partial(cnn.brighten, model)}, test)
     values = [row["psnr"] for row in rows if row["method"] == "CNN"]
     print(f"{len(test)} photos of {len(set(scenes))} scenes\n\n{cnn.markdown_table(rows)}\n\n"
           "95 % interval of the CNN's PSNR: {:.1f} to {:.1f} dB".format(

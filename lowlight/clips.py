@@ -62,7 +62,10 @@ class ClipEnhancer:
         thumbnail = make_thumbnail(frame)
         if self._begins_scene(thumbnail):
             self._averages.clear()
-        result = self._enhance(frame, thumbnail=self._average("thumbnail", thumbnail))
+        # The exposure follows calmly; where the light falls is always that of this frame.
+        level = np.log(thumbnail.mean() + 1e-3)
+        thumbnail *= np.exp(self._average("level", level) - level)
+        result = self._enhance(frame, thumbnail=thumbnail.clip(0, 1))
         gain = np.log((mean_luma(result) + 1e-3) / (mean_luma(frame) + 1e-3))
         correction = np.exp(self._average("gain", gain) - gain)
         result = quantise(np.arange(256) / 255 * correction, np.uint8)[result]

@@ -12,11 +12,11 @@ try:
 except ImportError:             # only .onnx files need it
     onnx = None
 
-POINTWISE = {"Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Power", "Sqrt",
-             "Concatenate", "ReLU", "Activation", "ZeroPadding2D", "PadToMultiple",
-             "CropLike"}
 SAME_IN_ONNX = {"Add": "Add", "Subtract": "Sub", "Multiply": "Mul", "Divide": "Div",
-                "TrueDivide": "Div", "Power": "Pow", "Sqrt": "Sqrt", "ReLU": "Relu"}
+                "TrueDivide": "Div", "Sqrt": "Sqrt", "Exp": "Exp", "ReLU": "Relu",
+                "Tanh": "Tanh", "Sigmoid": "Sigmoid"}
+POINTWISE = {*SAME_IN_ONNX, "Square", "Concatenate", "Split", "Activation",
+             "PadToMultiple", "CropLike"}
 ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 
 
@@ -41,9 +41,12 @@ def receptive_radius(model):
             radius = radius + (operation.size[0] - 1) * stride
         elif kind == "AveragePooling2D" and strides[0] == 1:
             radius = radius + np.array(operation.pool_size) // 2 * stride
+        elif kind == "SampleGrid":              # where the pixels lie, not what they show
+            stride, radius = operation.stride, np.zeros(2, int)
         elif kind not in POINTWISE:
             raise ValueError(f"{operation.name}: may see the whole photo; no exact tiles")
-        sees[id(operation.output)] = (stride, radius)
+        for tensor in keras.tree.flatten(operation.output):
+            sees[id(tensor)] = (stride, radius)
     return int(sees[id(model.outputs[0])][1].max())
 
 
@@ -59,11 +62,12 @@ class OnnxGraph:
         self.constants.append(onnx.numpy_helper.from_array(np.array(value, dtype), name))
         return name
 
-    def add(self, kind, *inputs, **attributes):
-        """The name of the output of a new node; `inputs` are such names."""
+    def add(self, kind, *inputs, outputs=1, **attributes):
+        """The name of the output of a new node, or a list; `inputs` are such names."""
         name = f"{kind.lower()}_{len(self.nodes)}"
-        self.nodes.append(onnx.helper.make_node(kind, inputs, [name], name, **attributes))
-        return name
+        names = [name] if outputs == 1 else [f"{name}_{n}" for n in range(outputs)]
+        self.nodes.append(onnx.helper.make_node(kind, inputs, names, name, **attributes))
+        return name if outputs == 1 else names
 
     def add_layer(self, layer, *inputs):
         """The same for what one layer of a model of the notebook does to its inputs."""
@@ -71,7 +75,9 @@ class OnnxGraph:
         if kind in SAME_IN_ONNX:
             return self.add(SAME_IN_ONNX[kind], *inputs)
         if kind in ("Conv2D", "Dense"):
-            kernel, bias = map(keras.ops.convert_to_numpy, (layer.kernel, layer.bias))
+            kernel = keras.ops.convert_to_numpy(layer.kernel)
+            bias = (keras.ops.convert_to_numpy(layer.bias) if layer.use_bias
+                    else np.zeros(kernel.shape[-1]))
             if kind == "Dense":
                 x = self.add("Gemm", *inputs, self.constant(kernel), self.constant(bias))
             else:
@@ -80,6 +86,16 @@ class OnnxGraph:
                              auto_pad="SAME_UPPER")
             name = layer.activation.__name__
             return x if name == "linear" else self.add(ACTIVATIONS[name], x)
+        if kind == "Square":
+            return self.add("Mul", *inputs, *inputs)
+        if kind == "Activation":
+            return self.add(ACTIVATIONS[layer.activation.__name__], *inputs)
+        if kind == "SampleGrid":
+            return self.add_sampling(layer, *inputs)
+        if kind == "Split":
+            channels = [tensor.shape[-1] for tensor in layer.output]
+            return self.add("Split", *inputs, self.constant(channels, np.int64), axis=1,
+                            outputs=len(channels))
         if kind == "Concatenate":
             return self.add("Concat", *inputs, axis=1)
         if kind == "GlobalAveragePooling2D":
@@ -90,9 +106,6 @@ class OnnxGraph:
             return self.add("Resize", *inputs, "", self.constant([1, 1, *layer.size]),
                             mode="nearest", nearest_mode="floor",
                             coordinate_transformation_mode="asymmetric")
-        if kind == "ZeroPadding2D":
-            pads = np.pad(np.transpose(layer.padding), ((0, 0), (2, 0))).ravel()
-            return self.add("Pad", *inputs, self.constant(pads, np.int64))
         if kind == "AveragePooling2D":
             return self.add("AveragePool", *inputs, kernel_shape=layer.pool_size,
                             auto_pad={"same": "SAME_UPPER", "valid": "VALID"}[layer.padding])
@@ -111,6 +124,42 @@ class OnnxGraph:
                          "model as .tflite or use its .keras file")
 
 
+    def add_sampling(self, layer, grid, window, photo):
+        """What a SampleGrid does, the channels before rows and columns."""
+        def whole(value):
+            return self.constant(value, np.int64)
+
+        def shares(axis):
+            """(B, n, G): the share of each place of the grid in each pixel of an axis."""
+            length = self.add("Shape", photo, start=axis + 2, end=axis + 3)
+            length = self.add("Squeeze", length, whole([0]))
+            steps = self.add("Add", length, whole(layer.multiple - 1))
+            steps = self.add("Div", steps, whole(layer.multiple))
+            steps = self.add("Mul", steps, whole(layer.multiple // layer.stride))
+            pixels = self.add("Cast", self.add("Range", whole(0), steps, whole(1)), to=1)
+            pixels = self.add("Add", pixels, self.constant(0.5))
+            step = self.add("Div", self.constant(layer.stride),
+                            self.add("Cast", length, to=1))
+            centres = self.add("Mul", pixels, step)
+            first, last = (self.add("Slice", window, whole([n]), whole([n + 1]),
+                                    whole([1])) for n in (axis, axis + 2))
+            places = self.add("Add", first, self.add(
+                "Mul", self.add("Sub", last, first), centres))
+            places = self.add("Sub", self.add("Mul", places, self.constant(side)),
+                              self.constant(0.5))
+            places = self.add("Clip", places, self.constant(0), self.constant(side - 1))
+            places = self.add("Unsqueeze", places, whole([2]))
+            distance = self.add("Abs", self.add(
+                "Sub", places, self.constant(np.arange(side))))
+            return self.add("Relu", self.add("Sub", self.constant(1), distance))
+
+        side = layer.input[0].shape[1]
+        rows = self.add("Unsqueeze", shares(0), whole([1]))
+        columns = self.add("Transpose", shares(1), perm=(0, 2, 1))
+        columns = self.add("Unsqueeze", columns, whole([1]))
+        return self.add("MatMul", rows, self.add("MatMul", grid, columns))
+
+
 def as_onnx(model):
     """The ONNX model of a Keras model of the notebook.
 
@@ -122,12 +171,14 @@ def as_onnx(model):
 
     def name_of(argument):
         if isinstance(argument, dict):          # a tensor, as a .keras file describes it
-            return names[argument["config"]["keras_history"][0]]
+            name, _, number = argument["config"]["keras_history"]
+            return names[name] if isinstance(names[name], str) else names[name][number]
         return graph.constant(argument)
 
     for entry in model.get_config()["layers"]:
         if entry["class_name"] == "InputLayer":
-            names[entry["name"]] = graph.add("Transpose", entry["name"], perm=(0, 3, 1, 2))
+            names[entry["name"]] = entry["name"] if entry["name"] == "window" else graph.add(
+                "Transpose", entry["name"], perm=(0, 3, 1, 2))
             continue
         (node,) = entry["inbound_nodes"]
         inputs = node["args"][0] if isinstance(node["args"][0], list | tuple) else node["args"]
@@ -135,14 +186,15 @@ def as_onnx(model):
         names[entry["name"]] = graph.add_layer(operation, *map(name_of, inputs))
     graph.add("Transpose", list(names.values())[-1], perm=(0, 2, 3, 1))
     graph.nodes[-1].output[0] = "bright"
-    photo, thumbnail, bright = (
+    photo, thumbnail, window, bright = (
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
         for name, shape in (("photo", ("batch", "height", "width", 3)),
                             ("thumbnail", ("batch", 64, 64, 3)),
+                            ("window", ("batch", 4)),
                             ("bright", ("batch", "height", "width", 3))))
     made = onnx.helper.make_model(
-        onnx.helper.make_graph(graph.nodes, model.name, [photo, thumbnail], [bright],
-                               graph.constants),
+        onnx.helper.make_graph(graph.nodes, model.name, [photo, thumbnail, window],
+                               [bright], graph.constants),
         opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
     onnx.helper.set_model_props(made, {
         "multiple": str(model.get_layer("pad").multiple),

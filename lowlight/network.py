@@ -1,4 +1,4 @@
-"""A weights file becomes a function (window, thumbnail) -> window.
+"""A weights file becomes a function (pixels, thumbnail, window) -> pixels.
 
 An `.onnx` file runs on ONNX Runtime; a `.keras` file, as CNN.ipynb trains it, on Keras.
 """
@@ -8,25 +8,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
+import numpy as np
+
 RELEASED = Path(__file__).parent / "weights" / "lowlight.onnx"
 GPU_PROVIDERS = ("CUDAExecutionProvider", "ROCMExecutionProvider", "DmlExecutionProvider")
-INPUTS = {"photo": 3, "thumbnail": 3}       # name: channels of the last axis
+INPUTS = {"photo": 3, "thumbnail": 3, "window": 4}      # name: length of the last axis
 
 
 @dataclass(frozen=True)
 class Network:
-    """A function of a float32 window (H, W, 3) in [0, 1] and a thumbnail (64, 64, 3).
+    """A function of a part of a photo, of the photo's thumbnail, and of where the part lies.
 
-    It returns float32 (H, W, 3), not clipped. What tiles need to be exact: `multiple`, of
-    which a window's sides must be, and `radius`, how many pixels away the window can still
-    change an output pixel.
+    `pixels`: float32 (H, W, 3) in [0, 1]; `thumbnail`: float32 (64, 64, 3); `window`: top,
+    left, bottom and right of the part as shares of the photo. It returns float32 (H, W, 3),
+    not clipped. What tiles need to be exact: `multiple`, of which the sides of a part must
+    be, and `radius`, how many pixels away the photo can still change an output pixel.
     """
     run: Callable
     multiple: int
     radius: int
 
-    def __call__(self, window, thumbnail):
-        return self.run(window[None], thumbnail[None])[0]
+    def __call__(self, pixels, thumbnail, window):
+        return self.run(pixels[None], thumbnail[None], np.float32([window]))[0]
 
 
 def load(path=None):
@@ -67,11 +70,11 @@ def load_onnx(path):
         raise ValueError(f"{path}: an ONNX file of another kind; export one with "
                          "lowlight.export_model")
 
-    def run(photo, thumbnail):
+    def run(*inputs):
         try:
-            return session.run(None, {"photo": photo, "thumbnail": thumbnail})[0]
+            return session.run(None, dict(zip(INPUTS, inputs)))[0]
         except Exception as error:
-            raise ValueError(f"{path}: the network fails on a window of {photo.shape[1:3]} "
+            raise ValueError(f"{path}: the network fails on {inputs[0].shape[1:3]} pixels "
                              f"({type(error).__name__}); take the released weights, or a "
                              "smaller --tile if memory is short") from error
     return Network(run, *sizes)
@@ -91,6 +94,6 @@ def load_keras(path):
         raise ValueError(f"{path}: a model of another kind ({error}); train one with "
                          "CNN.ipynb") from error
 
-    def run(photo, thumbnail):
-        return model.predict_on_batch([photo, thumbnail])
+    def run(*inputs):
+        return model.predict_on_batch(list(inputs))
     return Network(run, multiple, radius)

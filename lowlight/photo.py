@@ -3,6 +3,7 @@ import numpy as np
 
 LUMA = np.array([0.299, 0.587, 0.114])      # weights of R, G, B: ITU-R BT.601
 TILE = 896                                  # pixels a side: 48 megapixels within 1 GB
+MARGIN = 32                                 # as in the notebook: mirrored around a photo
 
 
 def quantise(photo, dtype):
@@ -62,25 +63,44 @@ def plan_windows(shape, tile, margin, multiple):
             zip(shape, (int(heights[row]), int(widths[column])))]
 
 
+def mirrored(start, count, length):
+    """Indices into an axis of `length` of `count` pixels from `start` on, where the axis
+    has MARGIN mirrored pixels at either end, and the last one is repeated after that."""
+    index = np.arange(start, start + count)
+    index = (np.minimum(index, length + 2 * MARGIN - 1) - MARGIN) % (2 * length)
+    return np.minimum(index, 2 * length - 1 - index)
+
+
+def inner_part(start, first, end, length):
+    """(slice of the photo, slice of the window) of a window of the photo with its MARGIN.
+
+    `start`: where the window begins; `first`, `end`: what is used of it.
+    """
+    first, end = np.clip([first, end], MARGIN, length + MARGIN)
+    return slice(first - MARGIN, end - MARGIN), slice(first - start, end - start)
+
+
 def enhance_tiles(network, photo, thumbnail, tile=TILE):
     """Yield (rows, columns, float32 output) for each tile of a photo (H, W, 3).
 
     `network`: see `lowlight.load`. The outputs are not clipped; together they equal the
-    output for the photo in one piece.
+    output for the photo in one piece, MARGIN mirrored pixels around it.
     """
-    multiple = network.multiple
+    multiple, shape = network.multiple, photo.shape[:2]
     margin, tile = (-(-length // multiple) * multiple
                     for length in (network.radius, max(tile, 1)))
-    (height, down), (width, along) = plan_windows(photo.shape[:2], tile, margin, multiple)
-    for y, top, bottom in down:
-        rows = np.minimum(np.arange(y, y + height), photo.shape[0] - 1)
-        for x, left, right in along:
-            columns = np.minimum(np.arange(x, x + width), photo.shape[1] - 1)
-            window = photo[rows[:, None], columns].astype(np.float32)
-            window /= np.iinfo(photo.dtype).max
-            output = network(window, thumbnail)
-            yield (slice(top, bottom), slice(left, right),
-                   output[top - y:bottom - y, left - x:right - x])
+    (height, down), (width, along) = plan_windows(
+        [length + 2 * MARGIN for length in shape], tile, margin, multiple)
+    for y, *used in down:
+        rows, inner_rows = inner_part(y, *used, shape[0])
+        for x, *used in along:
+            columns, inner_columns = inner_part(x, *used, shape[1])
+            pixels = photo[mirrored(y, height, shape[0])[:, None],
+                           mirrored(x, width, shape[1])].astype(np.float32)
+            pixels /= np.iinfo(photo.dtype).max
+            window = np.subtract([y, x, y + height, x + width], MARGIN) / np.tile(shape, 2)
+            output = network(pixels, thumbnail, window)
+            yield rows, columns, output[inner_rows, inner_columns]
 
 
 def mean_luma(photo):

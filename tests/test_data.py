@@ -1,4 +1,4 @@
-"""Pairing, reading, darkening, scenes, splits and batches, with every odd file."""
+"""Pairing, reading, scenes, splits and batches, with every odd file."""
 import io
 import json
 import shutil
@@ -210,120 +210,17 @@ def test_srgb_round_trip_and_known_value():
     assert cnn.to_linear(np.array(0.5)) == pytest.approx(0.21404, abs=1e-5)
 
 
-def test_without_options_nothing_changes(rng):
-    levels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2)
-    for photo in (levels, noise(rng, 16, 16)):
-        assert np.array_equal(cnn.darken(photo, rng), photo)
-        assert np.allclose(cnn.vary_colour(photo / np.float32(255)), photo / 255, atol=1e-6)
-
-
-def test_darken_follows_the_camera_model(rng):
+def test_underexposing_follows_the_camera_model(rng):
     """Linear light falls by the stops; the variance is shot noise and read noise."""
-    level, stops, shot = 180 / 255, 3.0, 1e-3
-    dark = cnn.expose(np.full((400, 400, 3), level), rng, stops=stops, shot=shot)
-    linear, expected = cnn.to_linear(dark), cnn.to_linear(np.array(level)) / 2 ** stops
+    level, stops, shot = 180, 3.0, 1e-3
+    dark = cnn.underexpose(np.full((400, 400, 3), level, np.uint8), rng, stops, shot)
+    linear = cnn.to_linear(dark / 255)
+    expected = cnn.to_linear(np.array(level / 255)) / 2 ** stops
     assert linear.mean() == pytest.approx(expected, rel=0.01)
     read = np.exp(2.18 * np.log(shot) + 1.20)
-    assert linear.var() == pytest.approx(shot * expected + read, rel=0.03)
-    eight_bits = cnn.darken(np.full((400, 400, 3), 180, np.uint8), rng, stops=stops, shot=shot)
-    assert cnn.to_linear(eight_bits / 255).mean() == pytest.approx(expected, rel=0.01)
-
-
-def test_balance_power_and_highlights(rng):
-    photo = np.float32([[[1, 1, 1], [0.5, 0.5, 0.5], [1, 0, 0]]])
-    linear = cnn.to_linear(photo)
-
-    def light(**options):
-        return cnn.to_linear(cnn.expose(photo, rng, **options))
-    assert light(balance=(1, 0.5, 0.25)) == pytest.approx(linear * [1, 0.5, 0.25], abs=1e-6)
-    assert cnn.expose(photo, rng, power=2.0) == pytest.approx(photo ** 2, abs=1e-6)
-    lamps = light(stops=3, highlights=3)                # white stays, the rest darkens
-    assert lamps[0, 0] == pytest.approx([1, 1, 1], abs=1e-6)
-    assert lamps[0, 1:] == pytest.approx(linear[0, 1:] / 8, rel=0.01)
-
-
-def test_a_crop_lies_in_its_part_of_an_uneven_light(rng):
-    photo, grid = np.full((96, 120, 3), 0.8, np.float32), -4 * rng.random((3, 4))
-    whole = cnn.expose(photo, rng, light=grid)
-    window = np.array([12, 30, 72, 105]) / [96, 120, 96, 120]
-    crop = cnn.expose(photo[12:72, 30:105], rng, light=grid, window=window)
-    assert np.ptp(crop) > 0.2 and np.allclose(crop, whole[12:72, 30:105], atol=1e-5)
-
-
-def test_jpeg_is_that_of_pillow(rng):
-    photo, file = noise(rng, 16, 24), io.BytesIO()
-    Image.fromarray(photo).save(file, "JPEG", quality=60)
-    assert np.array_equal(cnn.darken(photo, rng, jpeg=60), np.asarray(Image.open(file)))
-
-
-def test_colours_vary_at_constant_luma(rng):
-    photo = (0.3 + 0.2 * rng.random((9, 9, 3))).astype(np.float32)
-    grey = cnn.vary_colour(photo, saturation=0)
-    assert np.allclose(grey, (photo @ cnn.LUMA)[..., None], atol=1e-5)
-    turned = cnn.vary_colour(photo, hue=120)
-    assert np.allclose(turned @ cnn.LUMA, photo @ cnn.LUMA, atol=1e-5)
-    assert np.allclose(cnn.vary_colour(turned, hue=240), photo, atol=1e-5)
-    steeper = cnn.vary_colour(np.float32([[[0, 0, 0], [0.5] * 3, [1, 1, 1], [0.2] * 3]]),
-                              contrast=0.4)[0, :, 0]
-    assert steeper[:3] == pytest.approx([0, 0.5, 1], abs=1e-6) and steeper[3] < 0.2
-
-
-def test_lamps_lie_in_their_part_of_the_photo(rng):
-    """Light is added: white in the core, and a glow that falls with the third power."""
-    photo = np.full((60, 90, 3), 0.2, np.float32)
-    lamps = np.array([[0.5, 0.25, 0.05, 1, 32, 16, 8], [0.1, 0.9, 0.02, 1, 64, 64, 64],
-                      [0.8, 0.6, 0.1, 8, 4, 4, 4]])
-    whole = cnn.expose(photo, rng, stops=3, lamps=lamps)
-    assert whole[30, 22] == pytest.approx(1, abs=0.02) and whole[6, 81].min() > 0.99
-    glow = cnn.to_linear(whole[30, 45]) - cnn.to_linear(0.2) / 8
-    assert glow[0] == pytest.approx(4 * (1 + (45.5 / 90 - 0.25) ** 2 / 0.05 ** 2) ** -1.5, rel=0.05)
-    assert glow / glow[2] == pytest.approx([4, 2, 1], rel=0.1)
-    sign = cnn.to_linear(whole[48, 46:64, 1])           # a level inside, nothing beyond
-    assert sign[4:12] == pytest.approx(sign[8], rel=0.05) and sign[8] > 4 * sign[-1]
-    window = np.array([12, 9, 48, 54]) / [60, 90, 60, 90]
-    crop = cnn.expose(photo[12:48, 9:54], rng, stops=3, lamps=lamps, window=window)
-    assert np.allclose(crop, whole[12:48, 9:54], atol=1e-5)
-
-
-def test_lamps_of_a_darkened_crop_stay_lit():
-    """They shine in the dark crop as in its bright partner, where their glow is larger."""
-    photo, lit = np.full((96, 96, 3), 60, np.uint8), 0
-    for seed in range(40):
-        low, _, normal = cnn.darkened_crop(
-            photo, cnn.make_thumbnail(photo), 96, np.random.default_rng(seed))
-        lamps = low.min(-1) > 0.95
-        if lamps.any() and low.mean() < normal.mean() / 2:
-            lit += 1
-            assert normal[lamps].mean() > 0.95
-            assert (normal.min(-1) > 0.95).sum() >= lamps.sum()
-    assert lit > 2
-
-
-def test_an_overexposed_photo_stays_as_it_is(rng):
-    """What is white cannot be recovered, so only the camera's own photo teaches it."""
-    photo = noise(rng, 64, 64, most=200)
-    photo[:20] = 255
-    for seed in range(8):
-        low, thumbnail, normal = cnn.darkened_crop(
-            photo, cnn.make_thumbnail(photo), 64, np.random.default_rng(seed))
-        assert np.abs(low - normal).max() < 0.51 / 255
-        assert np.abs(thumbnail - normal).max() < 1e-5
-
-
-def test_a_darkened_crop_comes_with_the_thumbnail_of_its_darkened_photo(rng):
-    """The crop is the whole photo here, so its own thumbnail is known."""
-    slope = np.linspace(20, 220, 128)[:, None, None] * np.linspace(0.3, 1, 128)[:, None]
-    photo = (slope * (1, 0.8, 0.6)).astype(np.uint8)
-    darkened = 0
-    for seed in range(12):
-        low, thumbnail, normal = cnn.darkened_crop(
-            photo, cnn.make_thumbnail(photo), 128, np.random.default_rng(seed))
-        assert low.dtype == thumbnail.dtype == normal.dtype == np.float32
-        own = cnn.make_thumbnail(cnn.as_uint8(low))
-        assert np.abs((own - thumbnail).mean((0, 1))).max() < 0.01, seed
-        assert np.abs(own - thumbnail).mean() < 0.05, seed      # noise
-        darkened += low.mean() < 0.9 * normal.mean()
-    assert darkened > 6
+    assert linear.var() == pytest.approx(shot * expected + read, rel=0.05)
+    photo = noise(rng, 16, 16)
+    assert np.array_equal(cnn.underexpose(photo, rng, 0), photo)
 
 
 def test_the_sample_set_is_real_paired_and_repeatable(sample, tmp_path, monkeypatch):
@@ -458,32 +355,32 @@ def twins(tmp_path, photos):
     return [cnn.Pair(path.stem, path, path) for path in paths]
 
 
-def test_both_photos_and_the_thumbnail_are_turned_alike(tmp_path, rng):
-    """A photo of 64 x 64 is its own thumbnail; another tone curve changes both alike."""
-    pairs = twins(tmp_path, [noise(rng, 64, 64) for _ in range(3)])
-    views = set()
+def pair_batches(pairs, **options):
+    """A PairSequence of pairs alone."""
+    return cnn.PairSequence([cnn.PairCrops(pairs)], **options)
+
+
+def test_both_photos_thumbnail_and_window_are_turned_alike(tmp_path, rng):
+    """A photo of 64 x 64 is its own thumbnail, and the crop is cut out of it there."""
+    pairs, views = twins(tmp_path, [noise(rng, 64, 64) for _ in range(3)]), set()
     for index in range(3):
-        (low, thumbnail), normal = cnn.PairSequence(pairs, crop=64, steps=3)[index]
-        assert low.dtype == thumbnail.dtype == normal.dtype == np.float32
-        assert low.shape == normal.shape == thumbnail.shape == (8, 64, 64, 3)
-        assert np.allclose(low, thumbnail, atol=1e-5)
-        for dark, bright in zip(low, normal):
-            inner = (bright > 0) & (bright < 1)
-            powers = np.log(dark[inner]) / np.log(bright[inner])
-            assert 0.8 <= powers.mean() <= 1.25 and np.ptp(powers) < 1e-3
-        views |= {view.tobytes() for view in normal}
-    assert len(views) > 3
+        (low, thumbnail, window), normal = pair_batches(pairs, crop=24, steps=3)[index]
+        assert low.dtype == thumbnail.dtype == window.dtype == normal.dtype == np.float32
+        assert low.shape == normal.shape == (8, 24, 24, 3) and window.shape == (8, 4)
+        assert np.array_equal(low, normal)
+        for crop, whole, place in zip(low, thumbnail, window):
+            top, left, bottom, right = np.round(place * 64).astype(int)
+            assert np.allclose(whole[top:bottom, left:right], crop, atol=1e-5)
+        views |= {view.tobytes() for view in thumbnail}
+    assert len(views) > 12                              # 3 photos, 8 ways to turn each
 
 
 def test_a_crop_comes_with_the_thumbnail_of_its_whole_photo(tmp_path):
     """Of a photo that is black on the left and grey on the right."""
     photo = np.zeros((100, 160, 3), np.uint8)
     photo[:, 80:] = 120
-    (low, thumbnail), _ = cnn.PairSequence(twins(tmp_path, [photo]), crop=16, steps=1)[0]
-    for crop, whole in zip(low, thumbnail):
-        bright = whole.max()
-        assert whole.mean() == pytest.approx(bright / 2, rel=1e-4)
-        assert np.isclose(crop, 0).any() or np.isclose(crop, bright, atol=1e-4).all()
+    (low, thumbnail, _), _ = pair_batches(twins(tmp_path, [photo]), crop=16, steps=1)[0]
+    assert thumbnail.mean((1, 2, 3)) == pytest.approx([60 / 255] * 8, rel=1e-4)
     assert np.ptp(low.mean((1, 2, 3))) > 0.2            # the crops are not whole photos
 
 
@@ -492,7 +389,8 @@ def test_batches_follow_from_seed_and_epoch(tmp_path, rng):
     clean = [pair._replace(low=None) for pair in pairs[3:]]
 
     def sequence(seed=7):
-        return cnn.PairSequence(pairs[:3], clean, 16, 4, 6, seed)
+        sources = [cnn.PairCrops(pairs[:3]), cnn.DarkenedCrops(clean)]
+        return cnn.PairSequence(sources, 16, 4, 6, seed)
 
     def equal(one, other):
         return all(map(np.array_equal, (*one[0], one[1]), (*other[0], other[1])))
@@ -505,27 +403,39 @@ def test_batches_follow_from_seed_and_epoch(tmp_path, rng):
     assert equal(first[2], second[2]) and not equal(sequence()[2], sequence(8)[2])
 
 
-def test_each_photo_is_drawn_equally_often_and_kinds_take_turns(tmp_path, rng):
+def test_each_photo_is_drawn_equally_often_and_sources_take_turns(tmp_path, rng):
     flat = [np.full((20, 20, 3), 40 * number, np.uint8) for number in range(1, 6)]
-    pairs = twins(tmp_path / "pairs", flat)
-    clean = [pair._replace(low=None) for pair in twins(
-        tmp_path / "clean", [noise(rng, 20, 20) for _ in range(2)])]
-    sequence = cnn.PairSequence(pairs, clean, 16, 4, 5)
+    pairs = cnn.PairCrops(twins(tmp_path / "pairs", flat))
+    others = cnn.PairCrops(twins(tmp_path / "others", [noise(rng, 20, 20) for _ in range(2)]))
+    sequence = cnn.PairSequence([pairs, others], 16, 4, 5)
     crops = np.concatenate([sequence[index][1] for index in range(5)])
     levels = (crops[::2] * 255).round().astype(int)     # the other half is noise
     assert (np.ptp(levels, (1, 2, 3)) == 0).all() and (np.ptp(crops[1::2], (1, 2, 3)) > 0.1).all()
     assert sorted(levels[:, 0, 0, 0]) == sorted([40, 80, 120, 160, 200] * 2)
-    alone = cnn.PairSequence([], clean, 16, 4, 1)[0]
-    assert alone[1].shape == (4, 16, 16, 3)
 
 
-def test_a_photo_smaller_than_the_crop_is_mirrored_out(tmp_path, rng):
+def test_a_photo_smaller_than_the_crop_fits_all_the_same(tmp_path, rng):
     pairs = twins(tmp_path, [noise(rng, 5, 40)])
-    (low, _), normal = cnn.PairSequence(pairs, crop=32, batch_size=2, steps=1)[0]
-    assert low.shape == normal.shape == (2, 32, 32, 3)
-    (low, thumbnail), normal = cnn.PairSequence(
-        [], [pairs[0]._replace(low=None)], crop=64, batch_size=2, steps=1)[0]
-    assert low.shape == normal.shape == thumbnail.shape == (2, 64, 64, 3)
+    darkened = cnn.DarkenedCrops([pairs[0]._replace(low=None)])
+    for source in (cnn.PairCrops(pairs), darkened):
+        (low, _, window), normal = cnn.PairSequence([source], 64, 2, 1)[0]
+        assert low.shape == normal.shape == (2, 64, 64, 3)
+        assert window.min() >= 0 and window.max() <= 1
+
+
+def test_photos_are_kept_while_they_fit():
+    loaded = []
+
+    def load(path):
+        loaded.append(path)
+        return np.zeros((10, 10, 3), np.uint8), None
+    photos = cnn.PhotoCache(load, most=700)
+    for path in "abab":
+        photos[path]
+    assert loaded == ["a", "b"]
+    for path in "cc":
+        photos[path]
+    assert loaded == ["a", "b", "c", "c"]
 
 
 def test_whole_photos_are_each_there_once_and_always_the_same(tmp_path, rng):
@@ -535,10 +445,15 @@ def test_whole_photos_are_each_there_once_and_always_the_same(tmp_path, rng):
     whole, again = (cnn.WholePhotos(pairs) for _ in range(2))
     assert sorted(pair.name for pair in whole.pairs) == list("01234")
     for index, pair in enumerate(whole.pairs):
-        (low, thumbnail), normal = whole[index]
+        (low, thumbnail, window), normal = whole[index]
         assert np.array_equal(low, again[index][0][0])
-        assert np.array_equal(normal[0], cnn.load_photo(pair.normal) / np.float32(255))
-        assert np.array_equal(thumbnail[0], cnn.make_thumbnail(cnn.as_uint8(low[0])))
+        inner = (0, slice(cnn.MARGIN, -cnn.MARGIN), slice(cnn.MARGIN, -cnn.MARGIN))
+        if pair.low:
+            assert np.array_equal(normal[inner], cnn.load_photo(pair.normal) / np.float32(255))
+        assert np.array_equal(thumbnail[0], cnn.make_thumbnail(cnn.as_uint8(low[inner])))
+        height, width = low[inner].shape[:2]
+        assert window[0] * [height, width, height, width] == pytest.approx(
+            [-32, -32, height + 32, width + 32], abs=1e-3)
 
 
 def test_fit_validates_on_three_sizes(tmp_path, rng):
@@ -549,7 +464,7 @@ def test_fit_validates_on_three_sizes(tmp_path, rng):
                           ("widths only", ((20, 30), (20, 26), (20, 9)))))
     model = cnn.build_model((8,))
     model.compile("sgd", "mse", jit_compile=False)
-    history = model.fit(cnn.PairSequence(pairs, crop=16, batch_size=1, steps=1), epochs=2,
+    history = model.fit(pair_batches(pairs, crop=16, batch_size=1, steps=1), epochs=2,
                         validation_data=cnn.WholePhotos(pairs), verbose=0).history
     assert np.isfinite(history["val_loss"]).all()
     assert np.isfinite(model.evaluate(cnn.WholePhotos(columns), verbose=0))

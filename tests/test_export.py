@@ -7,6 +7,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 import lowlight
 from lowlight import cnn, export
+from lowlight.network import INPUTS
 
 SIZES = ((48, 64), (51, 37), (10, 211))
 
@@ -27,19 +28,19 @@ def exports(tmp_path_factory):
     return model, folder
 
 
-def run_onnx(path, photo, thumbnail):
+def run_onnx(path, *inputs):
     session = onnxruntime.InferenceSession(str(path))
-    return session.run(None, {"photo": photo, "thumbnail": thumbnail})[0]
+    return session.run(None, dict(zip(INPUTS, inputs)))[0]
 
 
-def run_litert(path, photo, thumbnail):
+def run_litert(path, *inputs):
     interpreter = Interpreter(str(path))
-    inputs = {("photo" if "photo" in one["name"] else "thumbnail"): one["index"]
-              for one in interpreter.get_input_details()}
-    interpreter.resize_tensor_input(inputs["photo"], photo.shape)
+    index = {next(name for name in INPUTS if name in one["name"]): one["index"]
+             for one in interpreter.get_input_details()}
+    interpreter.resize_tensor_input(index["photo"], inputs[0].shape)
     interpreter.allocate_tensors()
-    interpreter.set_tensor(inputs["photo"], photo)
-    interpreter.set_tensor(inputs["thumbnail"], thumbnail)
+    for name, value in zip(INPUTS, inputs):
+        interpreter.set_tensor(index[name], value)
     interpreter.invoke()
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
@@ -51,7 +52,8 @@ def test_an_export_agrees_with_keras(exports, rng, name, run, most):
     model, folder = exports
     for size in SIZES:
         photo = rng.integers(0, 80, (*size, 3)).astype(np.uint8)
-        inputs = photo[None] / np.float32(255), cnn.make_thumbnail(photo)[None]
+        inputs = (photo[None] / np.float32(255), cnn.make_thumbnail(photo)[None],
+                  np.float32([[0.2, 0.1, 0.7, 0.9]]))
         output = model.predict_on_batch(list(inputs))
         difference = run(folder / name, *inputs) - output
         assert output.std() > 0.01 and difference.shape == (1, *size, 3)

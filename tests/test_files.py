@@ -532,7 +532,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path):
 
 # From file to file
 
-NETWORK = Network(lambda photo, thumbnail: photo ** 0.5, multiple=16, radius=8)
+NETWORK = Network(lambda photo, thumbnail, window: photo ** 0.5, multiple=16, radius=8)
 
 
 @pytest.mark.parametrize("name, depth", [("b.jpg", 8), ("b.png", 16), ("b.tif", 16)])

@@ -104,9 +104,12 @@ def test_ssim_in_the_loss_takes_any_size_inside_fit(tmp_path, rng):
     model.compile("sgd", loss=cnn.LOSSES["l1_ssim"], jit_compile=False)
     reported = model.evaluate(cnn.WholePhotos(pairs), verbose=0)
     photos = [cnn.load_pair(pair)[:2] for pair in pairs]        # untrained: output is low
-    expected = [float(cnn.l1_ssim(*floats(normal, low))[0]) for low, normal in photos]
+    expected = [float(cnn.l1_ssim(*floats(
+        cnn.with_margin(normal)[0], cnn.with_margin(low)[0]))[0]) for low, normal in photos]
     assert reported == pytest.approx(np.mean(expected), abs=1e-5)
-    model.fit(cnn.PairSequence(pairs, crop=16, steps=1), verbose=0)
+    for low, normal in photos:                                  # smaller than the window
+        assert np.isfinite(float(cnn.l1_ssim(*floats(normal, low))[0]))
+    model.fit(cnn.PairSequence([cnn.PairCrops(pairs)], crop=16, steps=1), verbose=0)
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 

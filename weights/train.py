@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Train the released weights: stage 1, stage 2, and the LOL specialist.
+
+    export PYTHONPATH=.
+    python weights/train.py 1 --lol LOL --clean FOLDER --dark FOLDER --steps 40000
+    python weights/train.py 2 --start runs/weights/1.keras ...
+    python weights/train.py lol --start runs/weights/2.keras ...
+
+Stage 1 learns from LOL's training pairs of split.json and from good photos, darkened; it
+has seen no scene of LOL's validation and test photos. Stage 2 goes on with all pairs but
+32 (benchmarks/known_scenes.py). The specialist goes on with the pairs alone. Each time it
+scores, the averaged weights are written to runs/weights/STAGE.keras, and a row of
+validation goes to runs/weights/history.csv: PSNR and SSIM on LOL and on darkened photos,
+and clouds and mean luma on twelve real dark photos. The learning rate follows a cosine.
+"""
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
+import recipe
+import wild
+from common import add_row
+from known_scenes import split_known
+from recipe import cnn, keras
+
+from lowlight import camera
+
+
+class Score(keras.callbacks.Callback):
+    """At the end of each epoch: saves the weights and adds a row to history.csv."""
+
+    def __init__(self, options, pairs, clean):
+        super().__init__()
+        self.options, self.start, self.steps = options, time.time(), 0
+        self.folder = Path("runs/weights")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.sets = {"lol": [cnn.load_pair(pair)[:2] for pair in pairs]}
+        for kind in ("even", "uneven"):
+            self.sets[kind] = [darkened(pair, kind) for pair in clean]
+        dark = wild.find_photos(options.dark)
+        self.dark = [wild.read_photo(path) for path in dark[::len(dark) // 12][:12]]
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.steps += self.params["steps"]
+        model = recipe.in_float32(self.model, cnn.build_model)
+        model.save(self.folder / f"{self.options.stage}.keras")
+        row = {"stage": self.options.stage, "steps": self.steps,
+               "minutes": round((time.time() - self.start) / 60, 1),
+               "loss": round(logs["loss"], 5)}
+        for name, photos in self.sets.items():
+            scores = [cnn.scores(normal, cnn.brighten(model, low)) for low, normal in photos]
+            for score in ("psnr", "ssim"):
+                row[f"{name} {score}"] = f"{np.mean([one[score] for one in scores]):.4f}"
+        results = [cnn.brighten(model, photo) for photo in self.dark]
+        clouds = [wild.clouds(*both) for both in zip(self.dark, results)]
+        luma = np.mean([wild.mean_luma(photo) for photo in results])
+        row |= {"clouds": f"{np.mean(clouds):.4f}", "worst clouds": f"{max(clouds):.3f}",
+                "luma": f"{luma:.4f}"}
+        add_row(self.folder / "history.csv", row)
+        print(row, flush=True)
+
+
+def darkened(pair, kind):
+    """(low, normal) of a clean photo, darkened in one way of the camera model."""
+    rng = np.random.default_rng(cnn.zlib.crc32(pair.name.encode()))
+    return camera.darken(cnn.load_photo(pair.normal), rng, camera.draw_darkness(rng, kind))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("stage", choices=("1", "2", "lol"))
+    parser.add_argument("--lol", required=True, help="folder of LOL's 485 pairs")
+    parser.add_argument("--clean", required=True, help="folder of good photos")
+    parser.add_argument("--dark", required=True, help="folder of real dark photos")
+    parser.add_argument("--start", help=".keras file to start from")
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--rate", type=float, default=5e-4)
+    parser.add_argument("--crop", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--pairs", type=int, default=1, help="turns of the pairs to one of "
+                        "the darkened photos")
+    parser.add_argument("--every", type=int, default=2000, help="steps between two scores")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--precision", default="float32", help="mixed_bfloat16 is faster "
+                        "where the processor has AMX")
+    options = parser.parse_args()
+    train, validation, test = recipe.frozen_split(options.lol)
+    if options.stage != "1":
+        train, validation = split_known(train, validation + test)
+    clean = cnn.find_clean(options.clean)
+    pairs = cnn.PairCrops(train)
+    sources = [pairs] * options.pairs + [cnn.DarkenedCrops(clean[0])]
+    if options.stage == "lol":
+        sources = [pairs]
+    sequence = cnn.PairSequence(sources, options.crop, options.batch, options.every,
+                                options.seed, workers=2)
+    keras.utils.set_random_seed(options.seed)
+    keras.config.set_dtype_policy(options.precision)
+    model = cnn.build_model()
+    if options.start:
+        model.set_weights(cnn.load_model(options.start).get_weights())
+    model.compile(loss=cnn.l1_ssim, jit_compile=False, optimizer=keras.optimizers.Adam(
+        recipe.cosine_rate(options.steps, options.rate), global_clipnorm=1.0,
+        use_ema=True, ema_momentum=0.999))
+    model.fit(sequence, epochs=options.steps // options.every, shuffle=False, verbose=0,
+              callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
+                         Score(options, validation[::2], clean[1][::4])])
+
+
+if __name__ == "__main__":
+    main()
