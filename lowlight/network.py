@@ -5,6 +5,7 @@ An `.onnx` file runs on ONNX Runtime; a `.keras` file, as CNN.ipynb trains it, o
 import contextlib
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Callable
 
@@ -49,16 +50,23 @@ def load_onnx(path):
     """The Network in an .onnx file written by `lowlight.export`, on the best provider."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")     # else: files in ~/.cache
     import onnxruntime
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4              # errors are raised, so not printed too
-    options.enable_mem_pattern = False          # 1.4 times the memory, no faster
     found = onnxruntime.get_available_providers()
-    providers = [name for name in GPU_PROVIDERS if name in found]
-    try:
+    providers = [name for name in GPU_PROVIDERS if name in found] + ["CPUExecutionProvider"]
+
+    def start_session(height=None, width=None):
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4          # errors are raised, so not printed too
+        options.enable_mem_pattern = False      # 1.4 times the memory, no faster
+        if height:              # a known size lets it join convolutions and additions
+            for name, length in (("batch", 1), ("height", height), ("width", width)):
+                options.add_free_dimension_override_by_name(name, length)
         # From memory, so that the file cannot name other files to read.
         with contextlib.redirect_stdout(None):      # it prints what it then raises
-            session = onnxruntime.InferenceSession(
-                path.read_bytes(), options, providers=[*providers, "CPUExecutionProvider"])
+            return onnxruntime.InferenceSession(content, options, providers=providers)
+
+    try:
+        content = path.read_bytes()
+        session = start_session()
         channels = {one.name: one.shape[-1] for one in session.get_inputs()}
         metadata = session.get_modelmeta().custom_metadata_map
         sizes = [int(metadata.get(name, -1)) for name in ("multiple", "radius")]
@@ -69,12 +77,14 @@ def load_onnx(path):
     if channels != INPUTS or not (0 < sizes[0] < 10_000 and 0 <= sizes[1] < 10_000):
         raise ValueError(f"{path}: an ONNX file of another kind; export one with "
                          "lowlight.export_model")
+    session_of_size = lru_cache(maxsize=1)(start_session)   # all tiles have one size
 
     def run(*inputs):
+        size = inputs[0].shape[1:3]
         try:
-            return session.run(None, dict(zip(INPUTS, inputs)))[0]
+            return session_of_size(*size).run(None, dict(zip(INPUTS, inputs)))[0]
         except Exception as error:
-            raise ValueError(f"{path}: the network fails on {inputs[0].shape[1:3]} pixels "
+            raise ValueError(f"{path}: the network fails on {size} pixels "
                              f"({type(error).__name__}); take the released weights, or a "
                              "smaller --tile if memory is short") from error
     return Network(run, *sizes)

@@ -259,6 +259,28 @@ def test_exposure_is_calm_and_starts_anew_at_a_cut():
     assert np.array_equal(calm(other), enhance(NETWORK, other))
 
 
+def brighten_by_place(photo, thumbnail, window):
+    """Stands in for the network: the darker the thumbnail at a place, the higher the gain."""
+    rows, columns = (np.arange(length) * 64 // length for length in photo.shape[1:3])
+    there = thumbnail[:, rows[:, None], columns]
+    return photo * (1 + 2 / (1 + 20 * there))
+
+
+def test_a_moving_lamp_leaves_no_trail():
+    """Where light falls is told by each frame alone; only the exposure follows calmly."""
+    network = Network(brighten_by_place, multiple=16, radius=8)
+    left = np.full((32, 32, 3), 20, np.uint8)
+    right = left.copy()
+    left[12:20, 4:12] = 200
+    right[12:20, 20:28] = 200
+    enhancer = ClipEnhancer(network, 25)
+    for _ in range(20):
+        enhancer(left)
+    moved = enhancer(right).astype(int)
+    alone = enhance(network, right).astype(int)
+    assert np.abs(moved - alone).max() <= 2
+
+
 def test_strength_mixes_and_brightness_holds():
     frames = [picture(number) for number in range(6)]
     none, half, whole = (list(map(ClipEnhancer(NETWORK, 25, strength=strength), frames))
