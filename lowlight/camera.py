@@ -3,7 +3,7 @@
 The scene is dimmed in linear light, recorded by a sensor with shot and read noise behind a
 Bayer mosaic, white-balanced, given a tone curve, rounded to 8 bits and, for half of the
 photos, compressed as JPEG. The pair's bright photo is what a person would want of that
-dark one: even darkness is taken away, uneven light partly stays, night stays night.
+dark one: even darkness is taken away, uneven light mostly stays, night stays night.
 """
 import io
 from dataclasses import dataclass
@@ -22,7 +22,9 @@ LIGHT_STEPS = np.linspace(0, 1, CURVE_STEPS) ** 2           # finer where it is 
 SRGB_OF_STEP = np.where(LIGHT_STEPS <= 0.0031308, LIGHT_STEPS * 12.92, 1.055 * np.maximum(
     LIGHT_STEPS, 0.0031308) ** (1 / 2.4) - 0.055)
 
-UNEVENNESS_KEPT = 0.4       # of uneven light, in stops, that the bright photo keeps
+UNEVENNESS_KEPT = 0.75      # of uneven light, in stops, that the bright photo keeps; less
+                            # of it teaches the network to see uneven light in a plain sky
+SHADOW_GAIN = 0.5           # of the mean unevenness, in stops: gain of a curve for all places
 MOST_LIFT = 3.0             # stops by which a place in the shadow is lifted at most
 KINDS = {"as it is": 0.125, # share of photos that are not darkened at all
          "even": 0.475,     # the same darkness everywhere
@@ -110,6 +112,12 @@ def light_field(darkness, shape, window=WHOLE):
 def lifted_field(field):
     """What of a light field a person would keep: a share of it, or all but MOST_LIFT."""
     return np.minimum(field * np.float32(UNEVENNESS_KEPT), field + np.float32(MOST_LIFT))
+
+
+def lift_shadows(light, stops):
+    """Linear light brightened by `stops` where it is dark; white stays white."""
+    gain = np.float32(2.0 ** stops)
+    return gain * light / (1 + (gain - 1) * light)
 
 
 def add_lamps(lit, wanted, lamps, window):
@@ -202,6 +210,8 @@ def darken(photo, rng, darkness, window=WHOLE):
         lit = light
     if field is not None:
         lit, light = lit * np.exp2(field), light * np.exp2(lifted_field(field))
+    if darkness.light is not None:
+        light = lift_shadows(light, -SHADOW_GAIN * float(darkness.light.mean()))
     if darkness.lamps:
         lit, light = add_lamps(lit, light, darkness.lamps, window)
     tint = np.array(darkness.tint, np.float32) * np.float32(2.0 ** -darkness.stops)
@@ -249,7 +259,7 @@ def draw_lamps(rng, window, stops):
     for _ in range(rng.integers(1, 5)):
         sign = rng.random() < 0.4
         y, x = rng.uniform(window[0], window[2]), rng.uniform(window[1], window[3])
-        radius = rng.uniform(0.02, 0.15) if sign else rng.uniform(0.001, 0.007)
+        radius = rng.uniform(0.01, 0.06) if sign else rng.uniform(0.001, 0.007)
         brightness = 2 ** (stops + (rng.uniform(-4, 1) if sign else rng.uniform(0, 6)))
         colour = np.float32(rng.uniform(0.2, 1, 3) * brightness)
         lamps.append(Lamp(y, x, radius, 8 if sign else 1, colour,
