@@ -27,8 +27,8 @@ UNEVENNESS_KEPT = 0.75      # of uneven light, in stops, that the bright photo k
 SHADOW_GAIN = 0.5           # of the mean unevenness, in stops: gain of a curve for all places
 MOST_LIFT = 3.0             # stops by which a place in the shadow is lifted at most
 KINDS = {"as it is": 0.125, # share of photos that are not darkened at all
-         "even": 0.475,     # the same darkness everywhere
-         "uneven": 0.3,     # lamps outside the frame, backlight
+         "even": 0.575,     # the same darkness everywhere
+         "uneven": 0.2,     # lamps outside the frame, backlight
          "spot": 0.1}       # a well-lit subject in a dark frame
 NIGHT = 0.08                # share of photos that a made night sky replaces
 
