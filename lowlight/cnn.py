@@ -7,13 +7,13 @@ __all__ = ['stderr', 'SAMPLE_PHOTOS', 'ROLES', 'NO_PHOTO', 'WHOLE', 'TOE', 'LUMA
            'BASELINES', 'SLIDER', 'load_photo', 'as_uint8', 'show_photo', 'photo_grid', 'save_figure', 'to_linear',
            'to_srgb', 'underexpose', 'sample_photos', 'write_sample_pairs', 'Pair', 'natural', 'list_photos',
            'photos_by_role', 'find_pairs', 'download_pairs', 'locate_dataset', 'find_clean', 'scene_signature',
-           'group_scenes', 'split_pairs', 'make_thumbnail', 'load_pair', 'cut_crop', 'turn_crop', 'PhotoCache',
-           'load_with_thumbnail', 'PairCrops', 'DarkenedCrops', 'PairSequence', 'PadToMultiple', 'CropLike',
-           'SampleGrid', 'global_grid', 'residual_block', 'upsample', 'to_light', 'to_level', 'brightening_curve',
-           'denoise', 'build_model', 'load_model', 'count_macs', 'check_photos', 'psnr', 'ssim', 'gt_mean',
-           'blur_matrix', 'blur', 'ssim_map', 'l1_ssim', 'psnr_of_levels', 'with_margin', 'WholePhotos', 'brighten',
-           'Snapshots', 'read_history', 'best_epoch', 'reductions', 'draw_curves', 'draw_training', 'LiveCurves',
-           'TrainingState', 'resume', 'film_frames', 'scores', 'evaluate', 'summarise', 'markdown_table',
+           'group_scenes', 'split_pairs', 'make_thumbnail', 'import_camera', 'load_pair', 'cut_crop', 'turn_crop',
+           'PhotoCache', 'load_with_thumbnail', 'PairCrops', 'DarkenedCrops', 'PairSequence', 'PadToMultiple',
+           'CropLike', 'SampleGrid', 'global_grid', 'residual_block', 'upsample', 'to_light', 'to_level',
+           'brightening_curve', 'denoise', 'build_model', 'load_model', 'count_macs', 'check_photos', 'psnr', 'ssim',
+           'gt_mean', 'blur_matrix', 'blur', 'ssim_map', 'l1_ssim', 'psnr_of_levels', 'with_margin', 'WholePhotos',
+           'brighten', 'Snapshots', 'read_history', 'best_epoch', 'reductions', 'draw_curves', 'draw_training',
+           'LiveCurves', 'TrainingState', 'resume', 'film_frames', 'scores', 'evaluate', 'summarise', 'markdown_table',
            'before_after_slider']
 
 # %% ../CNN.ipynb #cell-002
@@ -343,15 +343,24 @@ def make_thumbnail(photo, side=64):
     return (sums / (255 * heights[:, None, None] * widths[:, None])).astype(np.float32)
 
 
+def import_camera():
+    """The camera model of the package; without it, ValueError says how to get it."""
+    try:
+        from lowlight import camera
+    except ImportError:
+        raise ValueError("CLEAN needs the folder lowlight/ of the project beside the "
+                         "notebook, or its package: pip install . there") from None
+    return camera
+
+
 def load_pair(pair):
     """(low, normal, thumbnail of low) of a Pair, whole; always the same."""
     normal = load_photo(pair.normal)
     if pair.low:
         low = load_photo(pair.low)
     else:
-        from lowlight import camera
         rng = np.random.default_rng(zlib.crc32(pair.name.encode()))
-        low, normal = camera.darken_whole(normal, rng)
+        low, normal = import_camera().darken_whole(normal, rng)
     return low, normal, make_thumbnail(low)
 
 
@@ -422,9 +431,8 @@ class DarkenedCrops:
     """A source of crops: good photos, darkened anew each time by lowlight.camera."""
 
     def __init__(self, pairs):
-        from lowlight import camera
-        self.camera, self.pairs = camera, pairs
-        self.photos = PhotoCache(camera.load_with_cells)
+        self.camera, self.pairs = import_camera(), pairs
+        self.photos = PhotoCache(self.camera.load_with_cells)
 
     def __len__(self):
         return len(self.pairs)

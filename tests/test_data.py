@@ -3,6 +3,7 @@ import io
 import json
 import shutil
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -421,6 +422,14 @@ def test_a_photo_smaller_than_the_crop_fits_all_the_same(tmp_path, rng):
         (low, _, window), normal = cnn.PairSequence([source], 64, 2, 1)[0]
         assert low.shape == normal.shape == (2, 64, 64, 3)
         assert window.min() >= 0 and window.max() <= 1
+
+
+def test_without_the_package_clean_says_how_to_get_it(monkeypatch, tmp_path, rng):
+    pairs = twins(tmp_path, [noise(rng, 20, 20)])
+    monkeypatch.setitem(sys.modules, "lowlight.camera", None)       # cannot be imported
+    monkeypatch.delattr("lowlight.camera", raising=False)
+    with pytest.raises(ValueError, match="pip install"):
+        cnn.DarkenedCrops(pairs)
 
 
 def test_photos_are_kept_while_they_fit():

@@ -102,7 +102,8 @@ def test_the_notebook_stands_alone_and_on_keras_only():
     """But for the strategy of several GPUs, which is TensorFlow's own."""
     sources = [source for _, source in code_cells()]
     exported = "\n".join(source for source in sources if "#| export" in source)
-    assert not re.search(r"^\s*(import|from) lowlight", "\n".join(sources), re.M)
+    asked_for = re.findall(r"^\s*(?:import|from) lowlight.*", "\n".join(sources), re.M)
+    assert asked_for == ["        from lowlight import camera"]      # by CLEAN only
     assert not re.search(r"^\s*(import|from) (tensorflow|jax|torch)", exported, re.M)
 
 
