@@ -34,10 +34,10 @@ NIGHT = 0.08                # share of photos that a made night sky replaces
 
 
 class Lamp(NamedTuple):
-    """A light in the frame. Lengths are shares of the photo's longer side."""
+    """A light in the frame."""
     y: float                # centre, as shares of height and width
     x: float
-    radius: float
+    radius: float           # as a share of height and of width
     edge: int               # 1: a core and its glow; 8: as sharp as a sign
     colour: np.ndarray      # (3,) linear light before the exposure; 1 is white
     kept: float             # factor of its light in the bright photo: a sign stays legible
