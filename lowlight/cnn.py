@@ -370,10 +370,12 @@ def cut_crop(photos, crop, rng):
     Photos smaller than the crop are mirrored to fit."""
     height, width = np.maximum(photos[0].shape[:2], crop)
     top, left = rng.integers(0, height - crop + 1), rng.integers(0, width - crop + 1)
-    missing = [(0, height - photos[0].shape[0]), (0, width - photos[0].shape[1]), (0, 0)]
+    rows, columns = photos[0].shape[:2]
+    missing = [(0, height - rows), (0, width - columns), (0, 0)]
     crops = [np.pad(photo, missing, "symmetric")[top:top + crop, left:left + crop]
              for photo in photos]
-    return crops, (top / height, left / width, (top + crop) / height, (left + crop) / width)
+    return crops, (top / height, left / width,
+                   (top + crop) / height, (left + crop) / width)
 
 
 def turn_crop(low, normal, thumbnail, window, rng):
@@ -533,14 +535,14 @@ class SampleGrid(layers.Layer):
         return ops.reshape(x, (-1, ops.shape(x)[1], count, channels))
 
     def shares(self, first, last, length, side):
-        """(B, n, side): the share of each place of the grid in each pixel of an axis."""
+        """(B, n, side): the share of each place of the grid in each pixel."""
         padded = (length + self.multiple - 1) // self.multiple * self.multiple
         centres = ops.cast(ops.arange(padded // self.stride), "float32") + 0.5
         centres = centres * (self.stride / ops.cast(length, "float32"))
         places = first + (last - first) * centres                       # in the photo
         places = ops.clip(places * side - 0.5, 0, side - 1)             # in the grid
-        distance = ops.abs(ops.expand_dims(places, -1) - np.arange(side, dtype="float32"))
-        return ops.relu(1 - distance)
+        grid = np.arange(side, dtype="float32")
+        return ops.relu(1 - ops.abs(ops.expand_dims(places, -1) - grid))
 
     def get_config(self):
         return {**super().get_config(), "stride": self.stride,
