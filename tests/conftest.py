@@ -1,8 +1,8 @@
 """What several test files share. Nothing here needs a network or a data set, and nothing
 imports Keras before a test asks for it, so that the tests of the tool stay light."""
 import contextlib
-import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -76,55 +76,61 @@ def write_photo(path, photo):
     return path
 
 
-def code_cells():
-    """[(tags, source), ...] of the code cells of the notebook."""
-    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
-    return [(cell["metadata"].get("tags", []), "".join(cell["source"]))
-            for cell in cells if cell["cell_type"] == "code"]
+@dataclass
+class Run:
+    """What a training has left."""
+    folder: Path
+    model: object           # the best one, in float32
+    history: np.ndarray
+    logged: dict            # what `fit` itself has logged
+    snapshots: object
+    validation: list
 
 
-def small_run(folder, pairs, hook=None, scope=contextlib.nullcontext, **parameters):
-    """Run the notebook's own training cells on a tiny network; returns all its names.
-
-    `hook(model, epoch, batch)` is called as each epoch begins (batch None, before the
-    state is saved) and after each batch; such a run draws no curves. `parameters`: as in
-    the Parameters cell, `gpus` and `copies`. TensorFlow does not compile the step, which
-    takes longer than this training.
-    """
+def hooked(hook):
+    """A callback that calls `hook(model, epoch, batch)`: as each epoch begins (batch None,
+    before the state is saved) and after each batch."""
     import keras
-    from lowlight import cnn
 
-    class Hooked(cnn.LiveCurves):
+    class Hooked(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             self.epoch = epoch
             hook(self.model, epoch, None)
 
         def on_train_batch_end(self, batch, logs=None):
             hook(self.model, self.epoch, batch)
+    return Hooked()
 
-        def on_epoch_end(self, epoch, logs=None):
-            pass
 
-    cells, names = code_cells(), dict(vars(cnn))
-    if hook:
-        names["LiveCurves"] = Hooked
-    exec(next(source for tags, source in cells if "parameters" in tags), names)
-    names |= {"CROP": 32, "BATCH_SIZE": 2, "STEPS_PER_EPOCH": 3, "EPOCHS": 4,
-              "LEARNING_RATE": 1e-3, "WIDTHS": (8,), "gpus": (), "copies": 1,
-              "process": 0, "processes": 1, **parameters, "OUTPUT": Path(folder),
-              "embedded": False, "scope": scope, "train": pairs[:4], "validation": pairs[4:],
-              "clean": ([], [], [])}
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    keras.utils.set_random_seed(names["SEED"])
-    keras.config.set_dtype_policy(parameters.get("PRECISION", "float32"))
-    with scope():
-        model = names["model"] = cnn.build_model(names["WIDTHS"])
-    if keras.backend.backend() == "tensorflow":
-        compiled = model.compile
-        model.compile = lambda **options: compiled(**options | {"jit_compile": False})
-    sources = [source for _, source in cells]
-    first = next(n for n, source in enumerate(sources) if "model.compile(" in source)
-    for source in sources[first:]:
-        if source.startswith("#| export"):
-            return names
-        exec(source, names)
+def small_run(folder, pairs, hook=None, scope=contextlib.nullcontext, resume=False,
+              widths=(8,), crop=32, batch_size=2, epochs=4, seed=0, loss="mse", rate=1e-3,
+              schedule="plateau", patience_lr=2, patience=4, min_progress=1e-4,
+              precision="float32", copies=1, batch_slice=slice(None), draw=False):
+    """Train a tiny network as the notebook does, four pairs and the rest for validation."""
+    import keras
+    from lowlight import cnn
+    folder, train, validation = Path(folder), pairs[:4], pairs[4:]
+    keras.utils.set_random_seed(seed)
+    keras.config.set_dtype_policy(precision)
+    batches = cnn.PairSequence(cnn.crop_sources(train), crop, batch_size, 3, seed, batch_slice)
+    snapshots = cnn.Snapshots([validation[0], validation[-1]], folder / "snapshots")
+    callbacks = [snapshots] + ([cnn.LiveCurves(folder, snapshots)] if draw else [])
+    callbacks += [hooked(hook)] if hook else []
+    slow_down = keras.callbacks.ReduceLROnPlateau(
+        factor=0.5, patience=patience_lr, min_delta=min_progress)
+    if schedule == "cosine":
+        slow_down = keras.callbacks.LearningRateScheduler(
+            lambda epoch, _: cnn.cosine_rate(epoch, epochs, rate))
+    settings = [[pair.name for pair in train], widths, crop, loss, schedule]
+    try:
+        with scope():
+            model = cnn.build_model(widths)
+            cnn.compile_model(model, loss, rate, average=3)
+            cnn.train(model, batches, validation, folder, epochs, slow_down, patience,
+                      min_progress, copies, callbacks, settings, resume)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    best = cnn.build_model(widths)
+    best.set_weights(cnn.load_model(folder / "model.keras").get_weights())
+    return Run(folder, best, cnn.read_history(folder / "history.csv"),
+               model.history.history, snapshots, validation)

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from conftest import unsmoothed
-from lowlight import cnn, export
-from lowlight.network import Network
-from lowlight.photo import enhance_tiles
+from lowlight import cnn
 
+WHOLE = np.float32([0, 0, 1, 1])         # the window of a whole photo
 SIZES = ((1, 1), (37, 53), (64, 64), (37, 54), (5, 200))       # several in one session
 
 
@@ -23,7 +22,7 @@ def noise(rng, *size):
 def predict(model, photo, thumbnail):
     """The model's float output for a uint8 photo, in one piece."""
     return model.predict_on_batch([photo[None] / np.float32(255), thumbnail[None],
-                                   cnn.WHOLE[None]])[0]
+                                   WHOLE[None]])[0]
 
 
 @pytest.mark.parametrize("widths, blocks", [((8, 8), 2), ((8, 8, 8, 8), 1)])
@@ -68,7 +67,7 @@ def test_the_output_is_bounded_whatever_comes_in(rng, random_model, spread):
     thumbnails, spans = [cnn.make_thumbnail(photo) for photo in photos], []
     for photo in photos:
         batch = np.stack([photo] * len(photos)) / np.float32(255)
-        windows = np.tile(cnn.WHOLE, (len(photos), 1))
+        windows = np.tile(WHOLE, (len(photos), 1))
         output = model.predict_on_batch([batch, np.stack(thumbnails), windows])
         assert np.isfinite(output).all()
         assert output.min() >= -0.5 - 1e-5 and output.max() <= 1.5 + 1e-5
@@ -104,7 +103,7 @@ def test_the_grid_is_read_where_the_window_lies(rng):
     from scipy import ndimage
     grid = rng.random((1, 32, 32, 2)).astype(np.float32)
     window = np.float32([[0.25, 0.5, 0.75, 0.875]])
-    for place, size in ((cnn.WHOLE[None], (64, 128)), (window, (48, 40)), (window, (50, 33))):
+    for place, size in ((WHOLE[None], (64, 128)), (window, (48, 40)), (window, (50, 33))):
         photo = np.zeros((1, *size, 3), np.float32)
         found = keras.ops.convert_to_numpy(cnn.SampleGrid(2, 8)([grid, place, photo]))[0]
         top, left, bottom, right = place[0]
@@ -116,49 +115,6 @@ def test_the_grid_is_read_where_the_window_lies(rng):
             wanted = ndimage.map_coordinates(grid[0, :, :, channel], at, order=1, mode="nearest")
             assert found[..., channel] == pytest.approx(wanted, abs=1e-5)
         assert found.shape[:2] == tuple(-(-length // 8) * 4 for length in size)
-
-
-def test_tiles_are_exact(rng, random_model):
-    model = random_model((8, 8, 8))
-    network = Network(lambda *inputs: model.predict_on_batch(list(inputs)),
-                      model.get_layer("pad").multiple, export.receptive_radius(model))
-    for size in ((1, 1), (23, 150), (141, 197)):
-        photo, thumbnail = noise(rng, *size)
-        margins = 2 * [(cnn.MARGIN, cnn.MARGIN)]
-        padded = np.pad(photo, [*margins, (0, 0)], "symmetric") / np.float32(255)
-        window = np.add([0, 0, 1, 1], np.array([-1, -1, 1, 1]) * cnn.MARGIN / np.tile(size, 2))
-        whole = model.predict_on_batch([padded[None], thumbnail[None], np.float32([window])])
-        whole = whole[0, cnn.MARGIN:-cnn.MARGIN, cnn.MARGIN:-cnn.MARGIN]
-        assert whole.std() > 0.01 or size == (1, 1)
-        for tile in (16, 50, 5000):
-            tiled = np.full_like(whole, np.nan)
-            for rows, columns, output in enhance_tiles(network, photo, thumbnail, tile):
-                tiled[rows, columns] = output
-            assert np.abs(tiled - whole).max() < 1 / 255 / 100, (size, tile)
-
-
-@pytest.mark.parametrize("widths, blocks", [((8, 8), 1), ((8, 8), 2), ((8, 8, 8), 1)])
-def test_the_receptive_radius_holds_and_is_not_wasteful(rng, random_model, widths, blocks):
-    model, centre, side = random_model(widths, blocks), 128, 256
-    radius, stride = export.receptive_radius(model), 2 ** len(widths)
-    photo, thumbnail = noise(rng, side, 8)
-    before, reach = predict(model, photo, thumbnail), 0
-    for y in range(centre, centre + stride):            # every place within the stride
-        changed = photo.copy()
-        changed[y] = 255 - changed[y]
-        difference = np.abs(predict(model, changed, thumbnail) - before).max(axis=(1, 2))
-        rows = np.nonzero(difference)[0]
-        reach = max(reach, y - rows.min(), rows.max() - y)
-    assert reach <= radius <= reach + 2 * stride
-
-
-def test_a_layer_that_sees_the_whole_photo_is_refused():
-    photo, thumbnail = keras.Input((None, None, 3)), keras.Input((64, 64, 3))
-    pooled = keras.layers.GlobalAveragePooling2D(keepdims=True)(photo)
-    tint = keras.layers.GlobalAveragePooling2D(keepdims=True)(thumbnail)
-    model = keras.Model([photo, thumbnail], keras.layers.Add()([photo, pooled, tint]))
-    with pytest.raises(ValueError, match="may see the whole photo"):
-        export.receptive_radius(model)
 
 
 def test_macs_by_hand():

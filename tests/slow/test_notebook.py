@@ -1,6 +1,5 @@
 """The notebook itself: it runs alone, keeps its promises, and is clean as committed."""
 import csv
-import importlib
 import json
 import os
 import re
@@ -10,17 +9,20 @@ import sys
 import numpy as np
 import pytest
 
-from conftest import NOTEBOOK, ROOT, code_cells
+from conftest import NOTEBOOK, ROOT, write_photo
 
 HEAVY = {"keras", "tensorflow", "jax", "matplotlib", "skimage", "sklearn", "scipy", "IPython"}
 
 
-def papermill(folder, *parameters):
-    """Run the notebook in `folder`, as a user does who has nothing but this file."""
+def papermill(folder, *parameters, path=None):
+    """Run the notebook in `folder`, as a user does who has nothing but this file; with
+    `path`, where the package is."""
     (folder / "CNN.ipynb").write_bytes(NOTEBOOK.read_bytes())
     environment = {key: value for key, value in os.environ.items()
                    if key != "PYTHONPATH" and not key.startswith("KAGGLE")}
     environment["KAGGLE_CONFIG_DIR"] = str(folder / "no-keys")      # downloads nothing
+    if path:
+        environment["PYTHONPATH"] = str(path)
     return subprocess.run(
         [sys.executable, "-m", "papermill", "CNN.ipynb", "done.ipynb", *parameters],
         cwd=folder, env=environment, capture_output=True, text=True)
@@ -30,8 +32,8 @@ def papermill(folder, *parameters):
 def executed(tmp_path_factory):
     """The folder of a run with tiny parameters."""
     folder = tmp_path_factory.mktemp("alone")
-    done = papermill(folder, *"-p EPOCHS 2 -p STEPS_PER_EPOCH 3 -p CROP 64 -y".split(),
-                     "WIDTHS: [8, 8, 8]")
+    done = papermill(folder, *"-p EPOCHS 2 -p STEPS_PER_EPOCH 3 -p CROP 32 -y".split(),
+                     "WIDTHS: [8, 8]")
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
@@ -58,10 +60,11 @@ def test_it_leaves_what_it_promises(executed):
         (photo, method) for photo in photos
         for method in ("input", "gamma 0.4", "CLAHE", "CNN")}
     assert len(list((output / "enhanced").glob("*.png"))) == len(photos) > 2
-    assert len(list((output / "snapshots").glob("*-epoch-000[12].png"))) == 4
+    assert len(list((output / "snapshots").glob("*-epoch-000[012].png"))) == 6
     for name in ("model.keras", "state.npz", *(f"figures/{name}" for name in (
-            "pairs.jpg", "histogram.png", "model.png", "training.jpg", "film.jpg",
-            "distribution.png", "best_median_worst.jpg", "brightness.jpg"))):
+            "scenes.jpg", "batch.jpg", "curves.png", "model.png", "training.jpg",
+            "film.jpg", "distribution.png", "best_median_worst.jpg", "steps.jpg",
+            "brightness.jpg"))):
         assert (output / name).stat().st_size > 1000, name
 
 
@@ -98,21 +101,39 @@ def test_the_committed_outputs_are_clean_and_small():
                    for output in cell.get("outputs", []))
 
 
-def test_the_notebook_stands_alone_and_on_keras_only():
-    """But for the strategy of several GPUs, which is TensorFlow's own."""
-    sources = [source for _, source in code_cells()]
-    exported = "\n".join(source for source in sources if "#| export" in source)
-    asked_for = re.findall(r"^\s*(?:import|from) lowlight.*", "\n".join(sources), re.M)
-    assert asked_for == ["        from lowlight import camera"]      # by CLEAN only
-    assert not re.search(r"^\s*(import|from) (tensorflow|jax|torch)", exported, re.M)
+def test_good_photos_alone_are_a_data_set_of_their_own(tmp_path, rng):
+    """CLEAN and no pairs: not the settings of the embedded set, and no photo of it."""
+    for number in range(40):
+        write_photo(tmp_path / f"mine/{number}.png",
+                    rng.integers(0, 255, (40, 50, 3)).astype(np.uint8))
+    done = papermill(tmp_path, *"-p CLEAN mine -p EPOCHS 1 -p STEPS_PER_EPOCH 1 -p CROP 32 "
+                     "-y".split(), "WIDTHS: [8]", path=ROOT)
+    assert done.returncode == 0, done.stderr[-3000:]
+    with open(tmp_path / "runs/mine/metrics.csv") as file:
+        assert {row["set"] for row in csv.DictReader(file)} == {"photos darkened"}
+    assert "0 pairs of 0 scenes in mine/" in (tmp_path / "done.ipynb").read_text()
 
 
-def test_the_cells_up_to_the_training_are_a_script(monkeypatch):
-    """benchmarks/kills.py runs them without Jupyter."""
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    code = importlib.import_module("kills").training_code()
-    compile(code, "run.py", "exec")
-    assert "model.fit(" in code and "RESUME = True" in code
+def test_the_notebook_is_of_the_size_that_was_promised():
+    """At most 55 cells; plumbing is folded; the model before cell 27, `fit` before 37."""
+    cells = json.loads(NOTEBOOK.read_text())["cells"]
+    assert len(cells) <= 55
+    sources = ["".join(cell["source"]) for cell in cells]
+    first_layer = next(n for n, source in enumerate(sources) if "(layers.Layer)" in source)
+    lines = [line for cell, source in zip(cells[:first_layer], sources)
+             for line in source.splitlines() if line.strip()
+             if cell["cell_type"] == "code"
+             if not cell["metadata"].get("jupyter", {}).get("source_hidden")]
+    assert len(lines) <= 310
+    assert next(n for n, source in enumerate(sources) if "def build_model" in source) < 26
+    assert next(n for n, source in enumerate(sources) if "model.fit(" in source) < 36
+
+
+def test_the_notebook_asks_for_the_package_only_where_a_wish_needs_it():
+    text = (ROOT / "lowlight/cnn.py").read_text()
+    assert re.findall(r"(?:import|from) lowlight.*", text) == [
+        "from lowlight.resume import TrainingState"]
+    assert not re.search(r"^\s*(import|from) (tensorflow|jax|torch)", text, re.M)
 
 
 def test_the_tool_loads_no_training_packages(tmp_path):

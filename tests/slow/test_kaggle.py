@@ -122,11 +122,15 @@ def test_a_download_that_is_cut_off_ends_whole(server, tmp_path, capfd):
 def test_a_download_that_fails_leaves_nothing(server, tmp_path, capfd, answer):
     """But one line, which neither shows the token nor what the server said."""
     server.answer = answer
-    assert not cnn.download_pairs(tmp_path)
-    assert server.seen and not os.listdir(tmp_path)
+    assert cnn.locate_dataset("auto", tmp_path) == tmp_path / "dataset/sample"
+    assert server.seen
+    assert os.listdir(tmp_path / "dataset") == ["sample"]
     out, err = capfd.readouterr()
     assert out.count("\n") == 1 and "kaggle datasets download aditidatta26/train3" in out
     assert not err and TOKEN not in out and SIGNATURE not in out
+    with pytest.raises(ValueError, match="kaggle datasets download") as error:
+        cnn.locate_dataset("kaggle", tmp_path)
+    assert TOKEN not in str(error.value)
 
 
 def test_nothing_is_written_outside_the_folder(server, tmp_path):

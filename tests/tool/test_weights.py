@@ -68,3 +68,22 @@ def test_the_first_stage_scores_on_unseen_scenes_as_its_readme_says():
     pairs = {Path(name).name: cnn.Pair(name, lows[0], normals[0])
              for name, (lows, normals) in cnn.photos_by_role(LOL).items()}
     check_scores(cnn.load_model(STAGE_1), [pairs[name] for name in names], STAGE_1_ON_LOL)
+
+
+@pytest.mark.skipif(not (LOL and (LOL / "scenes.json").exists()),
+                    reason="needs LOL with its scenes.json: dataset/lol, or $LOL")
+def test_scenes_and_split_of_lol():
+    """No photo of a test scene is trained on, and the split of the weights is kept."""
+    truth = {name: number for number, group in enumerate(
+        json.loads((LOL / "scenes.json").read_text())) for name in group}
+    pairs = cnn.find_pairs(LOL)
+    assert len(pairs) == 485
+    real = np.array([truth[pair.name] for pair in pairs])
+    found = np.array(cnn.group_scenes(pairs))
+    upper = np.triu_indices(len(pairs), 1)
+    same, joined = ((part[:, None] == part)[upper] for part in (real, found))
+    assert (same & joined).sum() == same.sum()
+    assert (joined & ~same).sum() <= 50
+    split = json.loads((ROOT / "weights/split.json").read_text())
+    parts = cnn.split_pairs(pairs, seed=0, scenes=found)
+    assert [[pair.name for pair in part] for part in parts] == list(split.values())

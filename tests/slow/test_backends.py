@@ -13,63 +13,59 @@ from conftest import ROOT, small_run
 from lowlight import cnn
 
 PROGRAM = """
-import sys
+import os, signal, sys
 from functools import partial
 from pathlib import Path
-sys.path.insert(0, "tests")
+sys.path[:0] = ["tests", "tests/slow"]
 kind, folder, root, cut = sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-devices = {}
-if kind == "two devices":
+lost = "lost" in sys.argv
+if lost:                        # found out in 100 s as JAX comes, which is too long here,
+    import jax                  # but 10 s can be too short on a busy machine
+    jax.distributed.initialize = partial(
+        jax.distributed.initialize, heartbeat_timeout_seconds=10)
+if kind == "two devices":       # before the backend starts
     import tensorflow as tf
     cpu, = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(
         cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import contextlib
+import keras, numpy as np
+from conftest import small_run
+from lowlight import cnn, machines
+from test_backends import without_clipping
+
+backend = {"machines": "jax", "two devices": "tensorflow"}.get(kind, kind)
+assert keras.backend.backend() == backend
+place, scope = machines.Place(0, 1, 1), contextlib.nullcontext
+if kind == "two devices":
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     assert strategy.num_replicas_in_sync == 2
-    devices = {"scope": strategy.scope, "gpus": ("CPU:0", "CPU:1"), "copies": 2}
-if "lost" in sys.argv:          # found out in 100 s as JAX comes, which is too long here,
-    import jax                  # but 10 s can be too short on a busy machine
-    jax.distributed.initialize = partial(
-        jax.distributed.initialize, heartbeat_timeout_seconds=10)
-import keras, numpy as np
-from conftest import code_cells, small_run
-from lowlight import cnn
-from test_backends import without_clipping
-if kind == "two devices":
+    scope, place = strategy.scope, machines.Place(0, 1, 2)
     keras.optimizers.Adam = partial(without_clipping, keras.optimizers.Adam)
-assert keras.backend.backend() == {"machines": "jax", "two devices": "tensorflow"}.get(
-    kind, kind)
-pairs = cnn.find_pairs(root)
 if kind == "machines":
-    names = dict(vars(cnn))
-    for tags, source in code_cells():
-        if "parameters" in tags:
-            exec(source + "\\nBATCH_SIZE = 4", names)
-        if source.startswith("gpus, scope, process"):
-            exec(source, names)
-    devices = {name: names[name] for name in ("copies", "process", "processes")}
-    folder /= str(names["process"])
+    place = machines.join()
+    folder = folder / str(place.number)
     folder.mkdir(exist_ok=True)
-else:
+pairs = cnn.find_pairs(root)
+if kind != "machines":
     model = cnn.load_model(Path(root).parent / "model.keras")
     np.save(folder / "photo.npy", cnn.brighten(model, cnn.load_photo(pairs[0].low)))
 
 def hook(model, epoch, batch):
     if (epoch, batch) == (2, None) and cut:
         raise SystemExit
-    if (epoch, batch) == (2, 1) and "lost" in sys.argv:
-        import os, signal
-        if names["process"]:
-            os.kill(os.getpid(), signal.SIGKILL)
+    if (epoch, batch) == (2, 1) and lost and place.number:
+        os.kill(os.getpid(), signal.SIGKILL)
 
-options = {"BATCH_SIZE": 4, "LOSS": "l1_ssim", **devices}
+options = {"batch_size": 4, "loss": "l1_ssim", "scope": scope, "copies": place.devices,
+           "batch_slice": slice(place.number, None, place.count)}
 if cut:
     try:
         small_run(folder / "run", pairs, hook, **options)
     except SystemExit:
         cut = 0
-run = small_run(folder / "run", pairs, hook, RESUME=True, **options)
-np.savez(folder / "run.npz", *run["model"].get_weights(), val_loss=run["history"]["val_loss"])
+run = small_run(folder / "run", pairs, hook, resume=True, **options)
+np.savez(folder / "run.npz", *run.model.get_weights(), val_loss=run.history["val_loss"])
 """
 
 
@@ -99,9 +95,9 @@ def one(tmp_path_factory, small_pairs):
                        for weight in model.get_weights()])
     model.save(small_pairs[0].low.parent.parent.parent / "model.keras")
     with mock.patch("keras.optimizers.Adam", partial(without_clipping, keras.optimizers.Adam)):
-        run = small_run(tmp_path_factory.mktemp("one"), small_pairs, lambda *moment: None,
-                        BATCH_SIZE=4, LOSS="l1_ssim")
-    return run["history"]["val_loss"], cnn.brighten(model, cnn.load_photo(small_pairs[0].low))
+        run = small_run(tmp_path_factory.mktemp("one"), small_pairs, batch_size=4,
+                        loss="l1_ssim")
+    return run.history["val_loss"], cnn.brighten(model, cnn.load_photo(small_pairs[0].low))
 
 
 @pytest.mark.parametrize("kind", ["jax", "torch", "two devices"])
