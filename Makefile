@@ -1,5 +1,6 @@
 # make run       installs what the notebook needs and runs it on the embedded sample set
-# make test      installs what the tests need and runs them
+# make check     runs the tests of the notebook's helper cells, with little installed
+# make test      installs what all tests need and runs them
 # make package   tries `pip install .` alone in an empty environment, on one photo
 # make notebook  runs CNN.ipynb in place, cleans it, exports its module, keeps its figures
 
@@ -7,11 +8,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 export JUPYTER_PREFER_ENV_PATH := 1
 
-.PHONY: run test package notebook export
+.PHONY: run check test package notebook export
 
 run: .venv/.run
 	mkdir -p runs/sample
-	$(BIN)/papermill CNN.ipynb runs/sample/CNN.ipynb -p DATASET sample -p OUTPUT runs/sample
+	@bash -o pipefail -c '$(BIN)/papermill CNN.ipynb runs/sample/CNN.ipynb \
+	    -p DATASET sample -p OUTPUT runs/sample --log-output --no-progress-bar 2>&1 | \
+	    grep --line-buffered -v "^Executing\|^Ending\|^<IPython\|^$$\|^..$$\|IPKernelApp"'
+	@cat runs/sample/table.md
+	@ls -d runs/sample/* runs/sample/figures/*
+
+check: .venv/.run
+	$(BIN)/pip install --quiet pytest
+	$(BIN)/python -m pytest tests/notebook
 
 test: .venv/.test
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)

@@ -8,7 +8,7 @@
 Each row trains from scratch on LOL's training pairs of weights/split.json, and, with
 --clean, on photos of that folder, darkened, in every other crop. It is scored on whole
 validation photos, LOL's and darkened ones; test photos are not looked at. With --dark,
-the photos of that folder that come out harmed are counted, as wild.py does. The learning
+the photos of that folder that come out harmed are counted, as harm.py does. The learning
 rate follows a cosine over the steps, so that every row is a finished run.
 """
 import argparse
@@ -17,12 +17,13 @@ from contextlib import ExitStack
 from functools import partial
 from unittest import mock
 
+import harm
 import numpy as np
 import recipe
-import wild
 from common import add_row, markdown_head, markdown_row
 from recipe import cnn, keras
 
+WHOLE = np.float32([0, 0, 1, 1])                     # the window of a whole photo
 GREY = np.full((64, 64, 3), 0.06, np.float32)       # a thumbnail that says nothing
 
 
@@ -40,7 +41,7 @@ class CropThumbnail(cnn.PairSequence):
     def __getitem__(self, index):
         (low, _, window), normal = super().__getitem__(index)
         thumbnails = [cnn.make_thumbnail(crop) for crop in cnn.as_uint8(low)]
-        return (low, np.stack(thumbnails), np.broadcast_to(cnn.WHOLE, window.shape)), normal
+        return (low, np.stack(thumbnails), np.broadcast_to(WHOLE, window.shape)), normal
 
 
 class NoWindow(cnn.PairSequence):
@@ -48,7 +49,7 @@ class NoWindow(cnn.PairSequence):
 
     def __getitem__(self, index):
         (low, thumbnail, window), normal = super().__getitem__(index)
-        return (low, thumbnail, np.broadcast_to(cnn.WHOLE, window.shape)), normal
+        return (low, thumbnail, np.broadcast_to(WHOLE, window.shape)), normal
 
 
 def one_parameter(light, gain, mix):
@@ -102,14 +103,14 @@ def build(row):
         return cnn.build_model(**row["model"])
 
 
-def harm(model, row, folder):
+def count_harm(model, row, folder):
     """{"harmed": photos in `folder` that the model harms, "clouds": mean over them}."""
     count, clouds = 0, []
-    for path in wild.find_photos(folder):
-        photo = wild.read_photo(path)
+    for path in harm.find_photos(folder):
+        photo = harm.read_photo(path)
         result = cnn.brighten(model, photo, row["thumbnail"])
-        count += wild.severity(wild.harm(photo, result)) > 1
-        clouds.append(wild.clouds(photo, result))
+        count += harm.severity(harm.harm(photo, result)) > 1
+        clouds.append(harm.clouds(photo, result))
     return {"harmed": count, "clouds": f"{np.mean(clouds):.3f}"}
 
 
@@ -134,7 +135,7 @@ def measure(row, train, validation, options):
         result |= {f"{kind} {name}": value for name, value
                    in recipe.rounded(means).items()}
     if options.dark:
-        result |= harm(model, row, options.dark)
+        result |= count_harm(model, row, options.dark)
     return result | recipe.size(model) | {"ms a step": f"{1000 * seconds:.0f}"}
 
 

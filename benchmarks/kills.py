@@ -1,16 +1,15 @@
 #!/usr/bin/env python3
-"""Kills the notebook's training with SIGKILL at random times, resumes it, and compares.
+"""Kills a training with SIGKILL at random times, resumes it, and compares.
 
     python benchmarks/kills.py [--times 10] [--seed 0]
 
-The code of CNN.ipynb up to the cell after the training runs in a process of its own, on
-the sample set and with a small network. A run that was killed once and resumed must end
-with the history and the weights of the run that nobody touched, within 1e-4.
+The notebook's `train` runs in a process of its own, on the sample set and with a small
+network. A run that was killed once and resumed must end with the history and the weights
+of the run that nobody touched, within 1e-4.
 """
 import argparse
 import contextlib
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -18,45 +17,40 @@ import tempfile
 import time
 from pathlib import Path
 
-import nbformat
 import numpy as np
-from common import ROOT
 
 from lowlight import cnn
 
-SETTINGS = {"DATASET": "sample", "EPOCHS": 12, "STEPS_PER_EPOCH": 5, "CROP": 64,
-            "WIDTHS": (8, 16), "PATIENCE_LR": 1, "RESUME": True}
+EPOCHS = 12
 COLUMNS = ["epoch", "loss", "val_loss", "val_psnr", "learning_rate"]
 LIMIT = 1e-4            # of the difference of any number in history or weights
 
 
-def training_code():
-    """The notebook's code from the start to the cell after `model.fit(`, with SETTINGS;
-    a script that writes to the folder of its command line."""
-    sources, trains = [], False
-    for cell in nbformat.read(ROOT / "CNN.ipynb", 4).cells:
-        if cell.cell_type != "code":
-            continue
-        sources.append(re.sub(r"^( *)%.*", r"\1pass", cell.source, flags=re.M))   # %pip
-        if "parameters" in cell.metadata.get("tags", ()):
-            sources += [f"{name} = {value!r}" for name, value in SETTINGS.items()]
-            sources.append("OUTPUT = sys.argv[1]")
-        if trains:
-            return "\n\n".join(sources)
-        trains = "model.fit(" in cell.source
-    raise SystemExit("CNN.ipynb: no cell with model.fit( and a code cell after it")
+def train(folder):
+    """Train into `folder`, or go on where a run in it was cut off."""
+    keras = cnn.keras
+    keras.utils.set_random_seed(0)
+    pairs = cnn.find_pairs(folder.parent / "sample")
+    train_pairs, validation, _ = cnn.split_pairs(pairs)
+    batches = cnn.PairSequence(cnn.crop_sources(train_pairs), 64, 8, steps=5)
+    slow_down = keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=1)
+    snapshots = cnn.Snapshots([validation[0], validation[-1]], folder / "snapshots")
+    model = cnn.build_model((8, 16))
+    cnn.compile_model(model, rate=1e-3, average=5)
+    cnn.train(model, batches, validation, folder, EPOCHS, slow_down, patience=EPOCHS,
+              callbacks=[snapshots, cnn.LiveCurves(folder, snapshots)], resume=True)
 
 
 @contextlib.contextmanager
 def training(folder):
     """A process that trains into `folder`, leader of its own group; killed at the end.
 
-    The script and the sample set that all runs share lie beside the folder.
+    The sample set that all runs share lies beside the folder.
     """
     folder.mkdir(exist_ok=True)
     with open(folder / "log.txt", "a") as log:
         process = subprocess.Popen(
-            [sys.executable, "run.py", folder], cwd=folder.parent, stdout=log,
+            [sys.executable, __file__, "--train", folder], stdout=log,
             stderr=log, start_new_session=True, env=os.environ | {"MPLBACKEND": "agg"})
     try:
         yield process
@@ -114,12 +108,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--train", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.train:                       # in a process that will be killed
+        return train(options.train)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))       # `training` cleans up
     rng, differences = np.random.default_rng(options.seed), []
     with tempfile.TemporaryDirectory() as root:
-        Path(root, "run.py").write_text(training_code(), encoding="utf-8")
-        cnn.write_sample_pairs(Path(root, "dataset/sample"), seed=0)
+        cnn.write_sample_pairs(Path(root, "sample"), seed=0)
         whole = Path(root, "whole")
         begin = time.perf_counter()
         with training(whole) as process:

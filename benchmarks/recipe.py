@@ -34,19 +34,6 @@ def cosine_rate(steps, rate):
         warmup_steps=warmup)
 
 
-def compile_model(model, rate, loss="l1_ssim", average=100):
-    """Compile as the notebook does: XLA for crops, none for whole photos.
-
-    `rate`: a number or a schedule; `average`: steps over which the weights are averaged,
-    0 for the last weights themselves.
-    """
-    ema = {"use_ema": True, "ema_momentum": 1 - 2 / max(average, 3)} if average else {}
-    model.compile(loss=cnn.LOSSES[loss], jit_compile=True, optimizer=keras.optimizers.Adam(
-        rate, global_clipnorm=1.0, **ema))
-    model.make_train_function()
-    model.jit_compile = False
-
-
 class Stopwatch(keras.callbacks.Callback):
     """Seconds a step, without the first two, which compile."""
 
@@ -75,7 +62,9 @@ def train(build, sequence, steps, rate=5e-4, loss="l1_ssim", ema=True, seed=0,
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
     model = build()
-    compile_model(model, cosine_rate(steps, rate), loss, len(sequence) if ema else 0)
+    cnn.compile_model(model, loss, cosine_rate(steps, rate), average=len(sequence))
+    if not ema:
+        model.optimizer.use_ema = False
     model.fit(sequence, epochs=epochs, shuffle=False, verbose=0,
               callbacks=[*callbacks, watch])
     return in_float32(model, build), watch.mean()

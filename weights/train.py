@@ -8,7 +8,7 @@
 
 Stage 1 learns from LOL's training pairs of split.json and from good photos, darkened; it
 has seen no scene of LOL's validation and test photos. Stage 2 goes on with all pairs but
-32 (benchmarks/known_scenes.py). The specialist goes on with the pairs alone. Each time it
+32 (benchmarks/scores.py, known). The specialist goes on with the pairs alone. Each time it
 scores, the averaged weights are written to runs/weights/STAGE.keras, and a row of
 validation goes to runs/weights/history.csv: PSNR and SSIM on LOL and on darkened photos,
 and clouds and mean luma on twelve real dark photos. The learning rate follows a cosine.
@@ -21,13 +21,11 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
+import harm
 import recipe
-import wild
 from common import add_row
-from known_scenes import split_known
 from recipe import cnn, keras
-
-from lowlight import camera
+from scores import darkened, split_known
 
 
 class Score(keras.callbacks.Callback):
@@ -41,8 +39,8 @@ class Score(keras.callbacks.Callback):
         self.sets = {"lol": [cnn.load_pair(pair)[:2] for pair in pairs]}
         for kind in ("even", "uneven"):
             self.sets[kind] = [darkened(pair, kind) for pair in clean]
-        dark = wild.find_photos(options.dark)
-        self.dark = [wild.read_photo(path) for path in dark[::len(dark) // 12][:12]]
+        dark = harm.find_photos(options.dark)
+        self.dark = [harm.read_photo(path) for path in dark[::len(dark) // 12][:12]]
 
     def on_epoch_end(self, epoch, logs=None):
         self.steps += self.params["steps"]
@@ -56,18 +54,12 @@ class Score(keras.callbacks.Callback):
             for score in ("psnr", "ssim"):
                 row[f"{name} {score}"] = f"{np.mean([one[score] for one in scores]):.4f}"
         results = [cnn.brighten(model, photo) for photo in self.dark]
-        clouds = [wild.clouds(*both) for both in zip(self.dark, results)]
-        luma = np.mean([wild.mean_luma(photo) for photo in results])
+        clouds = [harm.clouds(*both) for both in zip(self.dark, results)]
+        luma = np.mean([harm.mean_luma(photo) for photo in results])
         row |= {"clouds": f"{np.mean(clouds):.4f}", "worst clouds": f"{max(clouds):.3f}",
                 "luma": f"{luma:.4f}"}
         add_row(self.folder / "history.csv", row)
         print(row, flush=True)
-
-
-def darkened(pair, kind):
-    """(low, normal) of a clean photo, darkened in one way of the camera model."""
-    rng = np.random.default_rng(cnn.zlib.crc32(pair.name.encode()))
-    return camera.darken(cnn.load_photo(pair.normal), rng, camera.draw_darkness(rng, kind))
 
 
 def main():

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Harm done to photos without truth: alarms, clouds, and another result at another size.
 
-    python benchmarks/wild.py FOLDER [--weights FILE] [--csv FILE] [--sheet worst.jpg]
-    python benchmarks/wild.py FOLDER --method {input,gamma,clahe}
-    python benchmarks/wild.py FOLDER --method RESULTS    # a folder, the same file names
-    python benchmarks/wild.py FOLDER --test         # of CLEAN photos: the test tenth
+    python benchmarks/harm.py FOLDER [--weights FILE] [--csv FILE] [--sheet worst.jpg]
+    python benchmarks/harm.py FOLDER --method {input,gamma,clahe}
+    python benchmarks/harm.py FOLDER --method RESULTS    # a folder, the same file names
+    python benchmarks/harm.py FOLDER --test         # of CLEAN photos: the test tenth
 
 A photo is harmed if one of five measures passes its limit (set on failures seen; LOL's
 own bright photos raise 3 alarms in 122). Photos of mean luma 0.4 or more should come back
