@@ -22,9 +22,9 @@ LIGHT_STEPS = np.linspace(0, 1, CURVE_STEPS) ** 2           # finer where it is 
 SRGB_OF_STEP = np.where(LIGHT_STEPS <= 0.0031308, LIGHT_STEPS * 12.92, 1.055 * np.maximum(
     LIGHT_STEPS, 0.0031308) ** (1 / 2.4) - 0.055)
 
-UNEVENNESS_KEPT = 0.75      # of uneven light, in stops, that the bright photo keeps; less
+UNEVENNESS_KEPT = 0.9      # of uneven light, in stops, that the bright photo keeps; less
                             # of it teaches the network to see uneven light in a plain sky
-SHADOW_GAIN = 0.5           # of the mean unevenness, in stops: gain of a curve for all places
+SHADOW_GAIN = 0.7           # of the mean unevenness, in stops: gain of a curve for all places
 MOST_LIFT = 3.0             # stops by which a place in the shadow is lifted at most
 KINDS = {"as it is": 0.125, # share of photos that are not darkened at all
          "even": 0.575,     # the same darkness everywhere

@@ -1078,20 +1078,27 @@ LOSSES = {"mse": "mse", "mae": "mae", "l1_ssim": l1_ssim}
 MARGIN = 32     # mirrored pixels around a whole photo
 
 
-def with_margin(photo):
-    """(photo (H, W, 3) with MARGIN mirrored pixels around it, the window of that)."""
+def with_margin(photo, side=10 ** 6):
+    """(photo (H, W, 3) with MARGIN mirrored pixels around it, the window of that).
+
+    Of a photo that is longer than `side` pixels its middle is taken."""
     height, width = photo.shape[:2]
-    padded = np.pad(photo, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), "symmetric")
-    y, x = MARGIN / height, MARGIN / width
-    return padded, np.float32([-y, -x, 1 + y, 1 + x])
+    top, left = max(0, height - side) // 2, max(0, width - side) // 2
+    middle = photo[top:top + side, left:left + side]
+    padded = np.pad(middle, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), "symmetric")
+    top, left = top - MARGIN, left - MARGIN
+    bottom, right = top + padded.shape[0], left + padded.shape[1]
+    return padded, np.float32([top / height, left / width,
+                               bottom / height, right / width])
 
 
 class WholePhotos(keras.utils.PyDataset):
-    """Batches of one whole photo with its margin, `copies` times."""
+    """Batches of one whole photo with its margin, `copies` times; of photos longer than
+    `side` pixels the middle, for the sake of memory."""
 
-    def __init__(self, pairs, copies=1, **options):
+    def __init__(self, pairs, copies=1, side=2048, **options):
         super().__init__(**options)
-        self.pairs, self.copies = self.unlike_first(pairs), copies
+        self.pairs, self.copies, self.side = self.unlike_first(pairs), copies, side
 
     @staticmethod
     def unlike_first(pairs):
@@ -1107,24 +1114,34 @@ class WholePhotos(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         low, normal, thumbnail = load_pair(self.pairs[index])
-        low, window = with_margin(low)
-        normal, _ = with_margin(normal)
+        low, window = with_margin(low, self.side)
+        normal, _ = with_margin(normal, self.side)
         low, normal, thumbnail, window = (
             np.repeat(part[None], self.copies, axis=0)
             for part in (low, normal, thumbnail, window))
         return (low / np.float32(255), thumbnail, window), normal / np.float32(255)
 
 
-def brighten(model, photo, thumbnail=None):
-    """uint8 photo (H, W, 3) -> the model's bright one, in one piece.
+def brighten(model, photo, thumbnail=None, rows=1024):
+    """uint8 photo (H, W, 3) -> the model's bright one.
 
-    `thumbnail`: by default that of the photo."""
+    `thumbnail`: by default that of the photo. A large photo is worked on in strips of
+    `rows`, a multiple of 8, with rows around them that the model looks at: this saves
+    memory and changes nothing else."""
     if thumbnail is None:
         thumbnail = make_thumbnail(photo)
-    padded, window = with_margin(photo)
-    output = model.predict_on_batch([padded[None] / np.float32(255), thumbnail[None],
-                                     window[None]])
-    return as_uint8(output[0, MARGIN:-MARGIN, MARGIN:-MARGIN])
+    padded, (top, left, bottom, right) = with_margin(photo)
+    result, length = np.empty_like(photo), len(padded)
+    for first in range(0, len(photo), rows):
+        start = max(0, first - 3 * MARGIN)
+        end = min(length, first + rows + 5 * MARGIN)
+        window = np.float32([top + (bottom - top) * start / length, left,
+                             top + (bottom - top) * end / length, right])
+        output = model.predict_on_batch([padded[None, start:end] / np.float32(255),
+                                         thumbnail[None], window[None]])[0]
+        strip = output[first + MARGIN - start:, MARGIN:-MARGIN][:len(photo) - first]
+        result[first:first + rows] = as_uint8(strip[:rows])
+    return result
 
 # %% ../CNN.ipynb #callbacks
 #@title Callbacks that draw: snapshots and the live figure
