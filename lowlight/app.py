@@ -70,10 +70,15 @@ def write_preview(path, target):
 
 def watched(loaded, report):
     """The Network; after each tile `report` gets the share of the photo that is done."""
+    done = 0.0
+
     def run(pixels, thumbnail, window):
+        nonlocal done
         output = loaded.run(pixels, thumbnail, window)
         top, _, bottom, right = window[0]       # tiles come row by row, left to right
-        report(float(np.clip(top + (bottom - top) * right, 0, 1)))
+        share = top + (bottom - top) * right
+        done = max(done, float(np.clip(share, 0, 1)))       # neighbours overlap
+        report(done)
         return output
     return replace(loaded, run=run)
 
@@ -100,6 +105,27 @@ def brighten_photo(loaded, path, brightness, strength, folder):
         shutil.rmtree(folder)
         raise
     return Brightened(target, before, after, result.note.replace(f"{folder}{os.sep}", ""))
+
+
+def brighten(loaded, paths, brightness, strength, folder, progress):
+    """Brighten photo files; after each yields (list of Brightened, list of messages).
+
+    `progress(share, desc=text)` is told of each tile.
+    """
+    results, messages = [], []
+    for number, path in enumerate(paths, 1):
+        name = f"{path.name} ({number} of {len(paths)})"
+        report = functools.partial(progress, desc=name)
+        progress(0, desc=f"{name}, waiting for another photo")
+        try:
+            with ONE_AT_A_TIME:
+                report(0)
+                results.append(brighten_photo(watched(loaded, report), path, brightness,
+                                              strength, folder))
+            messages += [results[-1].note] if results[-1].note else []
+        except (ValueError, OSError) as error:
+            messages.append(str(error).replace(f"{path.parent}{os.sep}", ""))
+        yield results, messages
 
 
 def delete_results(results):
@@ -129,23 +155,13 @@ def build(weights=None):
     """The page, as gradio.Blocks; `weights` as in `lowlight.load`."""
     loaded = network.load(weights)
 
-    def brighten(paths, automatic, brightness, strength, earlier, progress=gr.Progress()):
+    def on_brighten(paths, automatic, brightness, strength, earlier,
+                    progress=gr.Progress()):
         delete_results(earlier)
-        results, messages = [], []
-        yield shown(results, messages)
-        for number, path in enumerate(map(Path, paths or []), 1):
-            name = f"{path.name} ({number} of {len(paths)})"
-            progress(0, desc=f"{name}: waits for its turn")
-            report = functools.partial(progress, desc=name)
-            try:
-                with ONE_AT_A_TIME:
-                    result = brighten_photo(watched(loaded, report), path,
-                                            None if automatic else brightness, strength,
-                                            downloads.GRADIO_CACHE)
-                results.append(result)
-                messages += [result.note] if result.note else []
-            except (ValueError, OSError) as error:
-                messages.append(str(error).replace(f"{path.parent}{os.sep}", ""))
+        yield shown([], [])
+        for results, messages in brighten(
+                loaded, [Path(path) for path in paths or []],
+                None if automatic else brightness, strength, page.GRADIO_CACHE, progress):
             yield shown(results, messages)
 
     with gr.Blocks(title="lowlight", analytics_enabled=False,
@@ -166,12 +182,13 @@ def build(weights=None):
                                         buttons=["fullscreen"])
                 choice = gr.Radio(label="Photo", visible=False)
                 downloads = gr.File(label="Download at full size", interactive=False,
-                                    file_count="multiple", visible=False)
+                                    file_count="multiple", height=300,
+                                    visible=False)
                 notes = gr.Textbox(label="Messages", visible=False)
         automatic.change(lambda chosen: gr.Slider(interactive=not chosen), automatic,
                          brightness, api_visibility="private")
         choice.input(previews, [results, choice], slider, api_visibility="private")
-        gr.on([photos.upload, photos.clear, button.click], brighten,
+        gr.on([photos.upload, photos.clear, button.click], on_brighten,
               [photos, automatic, brightness, strength, results],
               [slider, choice, downloads, notes, results], show_progress_on=slider,
               trigger_mode="always_last", api_visibility="private")
