@@ -93,6 +93,8 @@ def brighten_photo(loaded, path, brightness, strength, folder):
 
     Raises ValueError or OSError, naming file and remedy, and leaves no folder then.
     """
+    if not path.exists():
+        raise ValueError(f"{path}: deleted since it was dropped; drop it again")
     if path.suffix.lower() in files.CLIPS:
         raise ValueError(f"{path}: a clip; brighten it with the command `lowlight`")
     folder = Path(tempfile.mkdtemp(dir=folder))
@@ -182,8 +184,7 @@ def build(weights=None):
                                         buttons=["fullscreen"])
                 choice = gr.Radio(label="Photo", visible=False)
                 downloads = gr.File(label="Download at full size", interactive=False,
-                                    file_count="multiple", height=300,
-                                    visible=False)
+                                    file_count="multiple", height=300, visible=False)
                 notes = gr.Textbox(label="Messages", visible=False)
         automatic.change(lambda chosen: gr.Slider(interactive=not chosen), automatic,
                          brightness, api_visibility="private")

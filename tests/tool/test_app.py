@@ -79,7 +79,7 @@ def test_a_photo_is_what_the_command_writes(app, network, rng, tmp_path, monkeyp
 def test_a_bad_file_is_named_and_the_rest_is_done(app, network, rng, tmp_path):
     paths = [put(tmp_path / "1/a.png", rng), tmp_path / "2/broken.jpg",
              put(tmp_path / "3/a.png", rng), tmp_path / "2/clip.mp4",
-             tmp_path / "2/huge.png"]
+             tmp_path / "2/huge.png", tmp_path / "2/gone.png"]
     (tmp_path / "2").mkdir()
     for path in (paths[1], paths[3]):
         path.write_text("no photo")
@@ -87,10 +87,11 @@ def test_a_bad_file_is_named_and_the_rest_is_done(app, network, rng, tmp_path):
     results, messages, _ = all_of(app, network, paths, tmp_path / "out")
     assert [result.path.name for result in results] == 2 * ["a-bright.png"]
     assert len({result.path for result in results}) == 2
-    broken, clip, huge = messages
+    broken, clip, huge, gone = messages
     assert broken.startswith("broken.jpg: not a readable photo") and "PNG" in broken
     assert clip.startswith("clip.mp4: a clip") and "lowlight" in clip
     assert huge.startswith("huge.png: refused") and "scale it down" in huge
+    assert gone.startswith("gone.png: deleted") and "drop it again" in gone
     assert not any(str(tmp_path) in message for message in messages)
     assert len(list((tmp_path / "out").iterdir())) == 2         # the bad ones left nothing
     app.delete_results(results)
