@@ -4,21 +4,21 @@
 
 # %% auto #0
 __all__ = ['PARAMETERS', 'CHOICES', 'LEAST', 'SLIDER', 'SAMPLE', 'SAMPLE_PHOTOS', 'KAGGLE_PAIRS', 'LOW_NAMES', 'NORMAL_NAMES',
-           'NO_PHOTO', 'TOE', 'LUMA', 'LOSSES', 'MARGIN', 'SCORES', 'BASELINES', 'quiet_stderr', 'import_from_package',
-           'find_gpus', 'as_kind', 'check_parameters', 'training_precision', 'show_photo', 'photo_grid', 'save_figure',
-           'photo_url', 'before_after_slider', 'load_photo', 'as_uint8', 'to_linear', 'to_srgb', 'underexpose', 'Pair',
-           'natural', 'list_photos', 'role', 'plain_name', 'photos_by_role', 'without_seconds', 'join_exposures',
-           'size_of', 'pair_problems', 'orphan_problems', 'role_of', 'find_pairs', 'sample_photos',
-           'write_sample_pairs', 'has_kaggle_token', 'download_pairs', 'dataset_below', 'locate_dataset', 'find_clean',
-           'scene_signature', 'group_scenes', 'fill', 'split_pairs', 'make_thumbnail', 'load_pair', 'cut_crop',
-           'turn_crop', 'PhotoCache', 'load_with_thumbnail', 'PairCrops', 'DarkenedCrops', 'crop_sources',
-           'PairSequence', 'PadToMultiple', 'CropLike', 'SampleGrid', 'load_model', 'count_macs', 'draw_model',
-           'global_grid', 'residual_block', 'upsample', 'to_light', 'to_level', 'brightening_curve', 'denoise',
-           'develop', 'build_model', 'check_photos', 'psnr', 'ssim', 'gt_mean', 'blur_matrix', 'blur', 'ssim_map',
-           'l1_ssim', 'psnr_of_levels', 'with_margin', 'WholePhotos', 'brighten', 'Snapshots', 'read_history',
-           'best_epoch', 'reductions', 'draw_curves', 'draw_training', 'LiveCurves', 'film_frames', 'BestModel',
-           'cosine_rate', 'compile_model', 'set_aside', 'begin_run', 'train', 'scores', 'evaluate', 'summarise',
-           'markdown_table', 'rank']
+           'NO_PHOTO', 'TOE', 'MOST_STOPS', 'LUMA', 'LOSSES', 'MARGIN', 'SCORES', 'BASELINES', 'quiet_stderr',
+           'import_from_package', 'find_gpus', 'as_kind', 'check_parameters', 'training_precision', 'show_photo',
+           'photo_grid', 'save_figure', 'photo_url', 'before_after_slider', 'load_photo', 'as_uint8', 'to_linear',
+           'to_srgb', 'underexpose', 'Pair', 'natural', 'list_photos', 'role', 'plain_name', 'photos_by_role',
+           'without_seconds', 'join_exposures', 'size_of', 'pair_problems', 'orphan_problems', 'role_of', 'find_pairs',
+           'sample_photos', 'write_sample_pairs', 'has_kaggle_token', 'download_pairs', 'dataset_below',
+           'locate_dataset', 'find_clean', 'scene_signature', 'linked_photos', 'group_scenes', 'take_scenes',
+           'split_pairs', 'cells', 'make_thumbnail', 'load_pair', 'cut_crop', 'turn_crop', 'PhotoCache',
+           'load_with_thumbnail', 'PairCrops', 'DarkenedCrops', 'crop_sources', 'PairSequence', 'PadToMultiple',
+           'CropLike', 'SampleGrid', 'load_model', 'count_macs', 'draw_model', 'global_grid', 'residual_block',
+           'upsample', 'to_light', 'to_level', 'brightening_curve', 'denoise', 'develop', 'build_model', 'check_photos',
+           'psnr', 'ssim', 'gt_mean', 'blur_matrix', 'blur', 'ssim_map', 'l1_ssim', 'psnr_of_levels', 'with_margin',
+           'WholePhotos', 'brighten', 'Snapshots', 'read_history', 'best_epoch', 'reductions', 'draw_curves',
+           'draw_training', 'LiveCurves', 'film_frames', 'BestModel', 'cosine_rate', 'compile_model', 'set_aside',
+           'begin_run', 'train', 'scores', 'evaluate', 'summarise', 'markdown_table', 'rank']
 
 # %% ../CNN.ipynb #imports
 #@title Imports
@@ -35,6 +35,7 @@ import difflib
 import glob
 import importlib.util
 import io
+import itertools
 import re
 import shutil
 import subprocess
@@ -72,7 +73,7 @@ with quiet_stderr():
 
 
 def import_from_package(name, wish):
-    """The module lowlight.`name`; without the package, ValueError says how to get it."""
+    """The module lowlight.`name`; ValueError says how to get it where it is missing."""
     try:
         return importlib.import_module(f"lowlight.{name}")
     except ImportError:
@@ -218,7 +219,7 @@ def load_photo(path):
     """Photo at `path` as uint8 RGB (H, W, 3), upright; ValueError for what is none."""
     try:
         with Image.open(path) as image:
-            if image.mode[0] in "IF":
+            if image.mode.startswith(("I", "F")):       # 16 or 32 bits
                 raise ValueError("more than 8 bits a channel")
             return np.array(ImageOps.exif_transpose(image).convert("RGB"))
     except Exception as error:          # decoders raise nearly every type
@@ -244,12 +245,12 @@ def to_srgb(linear):
 
 
 def underexpose(photo, rng, stops, shot=0.0):
-    """uint8 photo (H, W, 3) taken again with `stops` less exposure: the same.
+    """uint8 photo (H, W, 3) as the camera would record it with `stops` less exposure.
 
     `shot`: variance of the noise over the signal; the read noise follows from it."""
     linear = to_linear(photo / 255) * 2.0 ** -stops
     if shot:
-        read = np.exp(2.18 * np.log(shot) + 1.20)
+        read = np.exp(2.18 * np.log(shot) + 1.20)       # Brooks et al., 2019
         noise = rng.standard_normal(linear.shape)
         linear = linear + noise * np.sqrt(shot * linear + read)
     return as_uint8(to_srgb(linear.clip(0, 1)))
@@ -544,32 +545,39 @@ def scene_signature(path, side=48, border=4):
     return [part / max(np.linalg.norm(part), 1e-9) for part in centred]
 
 
-def group_scenes(pairs, alike=0.8, block=1000):
-    """A scene number for each pair: the same view at other exposures gets the same.
+def linked_photos(ranks, detail, threshold, block=1000):
+    """(n, 2): numbers of the photos that show one scene, from signatures of all.
 
     `block`: photos compared at a time, so that memory grows with their number only."""
+    links = []
+    for row in range(0, len(ranks), block):
+        for column in range(0, row + 1, block):     # each two blocks are compared once
+            rows, columns = slice(row, row + block), slice(column, column + block)
+            both = ((ranks[rows] @ ranks[columns].T > threshold)
+                    & (detail[rows] @ detail[columns].T > threshold))
+            links.append(np.argwhere(both) + [row, column])
+    return np.concatenate(links)
+
+
+def group_scenes(pairs, threshold=0.8, block=1000):
+    """A scene number for each pair: the same view at other exposures gets the same."""
     if not pairs:
         return []
     ranks = np.empty((len(pairs), 48 * 48), np.float32)
     detail = np.empty((len(pairs), 40 * 40), np.float32)
     for number, pair in enumerate(pairs):
         ranks[number], detail[number] = scene_signature(pair.normal)
-    same = []
-    for row in range(0, len(pairs), block):
-        for column in range(0, row + 1, block):
-            rows, columns = slice(row, row + block), slice(column, column + block)
-            both = ((ranks[rows] @ ranks[columns].T > alike)
-                    & (detail[rows] @ detail[columns].T > alike))
-            same.append(np.argwhere(both) + [row, column])
-    rows, columns = np.concatenate(same).T
-    graph = sparse.coo_matrix((np.ones(len(rows)), (rows, columns)), 2 * [len(pairs)])
-    return sparse.csgraph.connected_components(graph, directed=False)[1].tolist()
+    first, second = linked_photos(ranks, detail, threshold, block).T
+    shape = (len(pairs), len(pairs))
+    graph = sparse.coo_matrix((np.ones(len(first)), (first, second)), shape)
+    _, scenes = sparse.csgraph.connected_components(graph, directed=False)
+    return scenes.tolist()
 
 
-def fill(order, scenes, photos, least, most):
-    """The first `least` to `most` scenes of `order`: enough to hold so many photos."""
+def take_scenes(order, scenes, photo_count, least, most):
+    """The first `least` to `most` scenes of `order`: enough for so many photos."""
     count = least
-    while count < most and np.isin(scenes, order[:count]).sum() < photos:
+    while count < most and np.isin(scenes, order[:count]).sum() < photo_count:
         count += 1
     return order[:count]
 
@@ -586,25 +594,29 @@ def split_pairs(pairs, fractions=(0.8, 0.1, 0.1), seed=0, scenes=None):
                          "validation and test need one each; add other scenes")
     least = 2 if len(order) >= 8 else 1
     _, validation_photos, test_photos = np.array(fractions) * len(pairs)
-    test = fill(order, scenes, test_photos, least if fractions[2] else 0,
-                len(order) - 2 * least)
+    test = take_scenes(order, scenes, test_photos, least if fractions[2] else 0,
+                       len(order) - 2 * least)
     others = order[len(test):]
-    validation = fill(others, scenes, validation_photos, least if fractions[1] else 0,
-                      len(others) - least)
+    validation = take_scenes(others, scenes, validation_photos,
+                             least if fractions[1] else 0, len(others) - least)
     train = others[len(validation):]
     return tuple([pair for pair, scene in zip(pairs, scenes) if scene in part]
                  for part in (train, validation, test))
 
 # %% ../CNN.ipynb #crops-cut
+def cells(length, side):
+    """(starts, sizes) of `side` cells along an axis; a short photo repeats pixels."""
+    starts = np.arange(side) * length // side
+    return starts, np.maximum(np.diff(starts, append=length), 1)
+
+
 def make_thumbnail(photo, side=64):
     """Means over a grid: uint8 (H, W, 3) -> float32 (side, side, 3) in [0, 1]."""
-    def cells(length):
-        starts = np.arange(side) * length // side       # a short photo repeats pixels
-        return starts, np.maximum(np.diff(starts, append=length), 1)
-    rows, heights = cells(photo.shape[0])
-    columns, widths = cells(photo.shape[1])
-    sums = np.stack([np.add.reduceat(photo[row:row + height].sum(0, np.uint32), columns)
-                     for row, height in zip(rows, heights)])
+    rows, heights = cells(photo.shape[0], side)
+    columns, widths = cells(photo.shape[1], side)
+    # reduceat sums from each start to the next one
+    sums = np.add.reduceat(photo, rows, axis=0, dtype=np.uint32)
+    sums = np.add.reduceat(sums, columns, axis=1)
     return (sums / (255 * heights[:, None, None] * widths[:, None])).astype(np.float32)
 
 
@@ -740,11 +752,12 @@ class PairSequence(keras.utils.PyDataset):
 
         Each photo of a source is drawn once before any is drawn again."""
         source = self.sources[position % len(self.sources)]
-        turn, place = divmod(position // len(self.sources), len(source))
+        drawn = position // len(self.sources)       # crops of this source so far
+        turn = drawn // len(source)                 # in one turn each photo comes once
         order = np.random.default_rng((self.seed, 1, turn)).permutation(len(source))
+        number = order[drawn % len(source)]
         rng = np.random.default_rng((self.seed, 2, position))
-        crop = source.crop(order[place], self.crop, rng)
-        return turn_crop(*crop, rng)
+        return turn_crop(*source.crop(number, self.crop, rng), rng)
 
 # %% ../CNN.ipynb #layers
 #@title Layers that Keras does not have; counting, drawing and loading a model
@@ -882,7 +895,8 @@ def draw_model(model, side=256):
 # %% ../CNN.ipynb #blocks
 def global_grid(thumbnail, widths=(24, 32, 48, 64), channels=24):
     """Thumbnail (B, 64, 64, 3) -> grid (B, 32, 32, channels) in [-1, 1]."""
-    x, skips = ops.sqrt(thumbnail), []
+    x = ops.sqrt(thumbnail)                             # spreads the dark values
+    skips = []
     for width in widths:                                # (32, 32) down to (4, 4)
         x = layers.Conv2D(width, 3, strides=2, padding="same", activation="relu")(x)
         x = layers.Conv2D(width, 3, padding="same", activation="relu")(x)
@@ -899,15 +913,14 @@ def global_grid(thumbnail, widths=(24, 32, 48, 64), channels=24):
     return layers.Activation("tanh", name="grid")(x)
 
 
-def residual_block(x, place):
-    """x + convolution(relu(convolution(x) + place)): (B, H, W, C) -> the same.
+def residual_block(x, grid):
+    """x + convolution(relu(convolution(x) + convolution(grid))): (B, H, W, C) -> same.
 
-    `place` (B, H, W, G): the grid at each pixel."""
+    `grid` (B, H, W, G): the grid at each pixel."""
     width = x.shape[-1]
     y = layers.Conv2D(width, 3, padding="same")(x)
-    exposure = layers.Conv2D(width, 1, use_bias=False,
-                             kernel_initializer="zeros")(place)
-    y = layers.ReLU()(layers.Add()([y, exposure]))
+    shift = layers.Conv2D(width, 1, use_bias=False, kernel_initializer="zeros")(grid)
+    y = layers.ReLU()(layers.Add()([y, shift]))
     y = layers.Conv2D(width, 3, padding="same", kernel_initializer="zeros")(y)
     return layers.Add()([x, y])
 
@@ -918,6 +931,7 @@ def upsample(x, width):
 
 # %% ../CNN.ipynb #output
 TOE = 1 / 16        # slope of the curve below at black; that of sRGB is 1 / 12.92
+MOST_STOPS = 8.5    # LOL's pairs need 5.4 in the mean and up to 8.3
 
 
 def to_light(level):
@@ -946,50 +960,53 @@ def denoise(photo, weights):
     return photo
 
 
-def develop(photo, head):
+def develop(photo, predictions):
     """The three steps: (denoised, brightened, residual), each (B, H, W, 3), as levels.
 
-    `photo`: (B, H, W, 3) in [0, 1]; `head`: 16 numbers for each pixel."""
+    `photo`: (B, H, W, 3) in [0, 1]; `predictions`: 16 numbers for each pixel."""
     stops, mix, tint, mean3, mean5, mean9, residual = ops.split(
-        head, [1, 2, 4, 7, 10, 13], axis=-1)
-    unlit = 1 - ops.square(ops.square(ops.square(photo)))       # 0 at white
-    denoised = denoise(photo, [unlit * ops.sigmoid(weight - 3)
+        predictions, [1, 2, 4, 7, 10, 13], axis=-1)
+    below_white = 1 - ops.square(ops.square(ops.square(photo)))     # 0 at white
+    denoised = denoise(photo, [below_white * ops.sigmoid(weight - 3)
                                for weight in (mean3, mean5, mean9)])
-    stops = 8.5 * ops.tanh(stops)
+    stops = MOST_STOPS * ops.tanh(stops)
     red, blue = ops.split(ops.tanh(tint), 2, axis=-1)
     stops = layers.Concatenate(dtype="float32")([stops + red, stops, stops + blue])
-    gain = ops.exp(float(np.log(2)) * stops)
+    gain = ops.exp(float(np.log(2)) * stops)            # 2 ** stops; exp is the fastest
     light = brightening_curve(to_light(denoised), gain, ops.sigmoid(3 - mix))
-    return denoised, to_level(light), unlit * ops.tanh(residual) / 2
+    return denoised, to_level(light), below_white * ops.tanh(residual) / 2
 
 # %% ../CNN.ipynb #build
-def build_model(widths=(32, 48, 96), blocks=1, head=16):
+def build_model(widths=(32, 48, 96), blocks=1, last_width=16):
     """Keras model: [photo (B, H, W, 3), thumbnail (B, 64, 64, 3), window (B, 4)]
     -> (B, H, W, 3).
 
     Photos of any size in [0, 1] become [-0.5, 1.5]. `widths`: channels of each level;
-    `blocks`: residual blocks of each, on either side."""
+    `blocks`: residual blocks of each, on either side; `last_width`: channels at full
+    size."""
     photo = keras.Input((None, None, 3), name="photo")
     thumbnail = keras.Input((64, 64, 3), name="thumbnail")
     window = keras.Input((4,), name="window")
     multiple = 2 ** len(widths)
     grid = global_grid(thumbnail)
-    places = [SampleGrid(2 ** level, multiple, name=f"places{level}")(
+    grids = [SampleGrid(2 ** level, multiple, name=f"places{level}")(
         [grid, window, photo]) for level in range(1, len(widths) + 1)]
     padded = PadToMultiple(multiple, dtype="float32", name="pad")(photo)
     full = layers.Concatenate()([padded, ops.sqrt(padded)])         # (H, W, 6)
-    x, skips = full, []
+    x = full
+    skips = []
     for level, width in enumerate(widths):              # (H / 2, W / 2) and so on down
         x = layers.Conv2D(width, 4, strides=2, padding="same", name=f"down{level}")(x)
         for _ in range(blocks):
-            x = residual_block(x, places[level])
+            x = residual_block(x, grids[level])
         skips.append(x)
     skips.pop()                                         # the bottleneck is no skip
     for level, width in reversed(list(enumerate(widths[:-1]))):     # and up again
         x = layers.Add()([upsample(x, width), skips.pop()])
         for _ in range(blocks):
-            x = residual_block(x, places[level])
-    x = layers.Add()([upsample(x, head), layers.Conv2D(head, 1)(full)])     # (H, W)
+            x = residual_block(x, grids[level])
+    x = layers.Add()([upsample(x, last_width),
+                      layers.Conv2D(last_width, 1)(full)])          # (H, W)
     x = layers.ReLU()(x)
     x = layers.Conv2D(16, 3, padding="same", kernel_initializer="zeros",
                       dtype="float32", name="head")(x)
@@ -1027,7 +1044,7 @@ def ssim(reference, image):
 def gt_mean(reference, image):
     """`image` scaled to the mean luma of `reference`; both uint8 (H, W, 3)."""
     check_photos(reference, image)
-    wanted, luma = ((photo @ LUMA).mean() for photo in (reference, image))
+    wanted, luma = (reference @ LUMA).mean(), (image @ LUMA).mean()
     return as_uint8(image / 255 * (wanted / max(luma, 1e-6)))
 
 # %% ../CNN.ipynb #loss-functions
@@ -1052,10 +1069,12 @@ def ssim_map(reference, image):
     """SSIM of float photos (B, H, W, 3) in [0, 1], sides >= 11 -> (B, h, w, 3)."""
     means = blur(ops.concatenate([reference, image, reference * reference,
                                   image * image, reference * image], axis=-1))
-    a, b, aa, bb, ab = ops.split(means, 5, axis=-1)
-    variance_a, variance_b, covariance = aa - a * a, bb - b * b, ab - a * b
-    return ((2 * a * b + 1e-4) * (2 * covariance + 9e-4)
-            / ((a * a + b * b + 1e-4) * (variance_a + variance_b + 9e-4)))
+    a, b, mean_aa, mean_bb, mean_ab = ops.split(means, 5, axis=-1)
+    variances = mean_aa - a * a + mean_bb - b * b
+    covariance = mean_ab - a * b
+    c1, c2 = 0.01 ** 2, 0.03 ** 2                       # Wang et al., 2004
+    return ((2 * a * b + c1) * (2 * covariance + c2)
+            / ((a * a + b * b + c1) * (variances + c2)))
 
 
 def l1_ssim(reference, image, ssim_share=0.25):
@@ -1102,11 +1121,15 @@ class WholePhotos(keras.utils.PyDataset):
 
     @staticmethod
     def unlike_first(pairs):
-        """`pairs`, two of unlike sizes first: two tell TensorFlow what varies."""
-        shapes = np.array([load_photo(pair.normal).shape for pair in pairs])
-        unlike = (shapes[:, None] != shapes).sum(axis=2)
-        first, second = np.unravel_index(unlike.argmax(), unlike.shape)
-        order = dict.fromkeys([first, second, *range(len(pairs))])
+        """`pairs`, the two first that differ most in height and width: from these
+        TensorFlow learns which sides vary, and compiles once for all sizes."""
+        shapes = [load_photo(pair.normal).shape for pair in pairs]
+
+        def differing_sides(two):
+            return np.not_equal(shapes[two[0]], shapes[two[1]]).sum()
+        numbers = range(len(pairs))
+        two = max(itertools.product(numbers, numbers), key=differing_sides)
+        order = dict.fromkeys([*two, *numbers])
         return [pairs[number] for number in order]
 
     def __len__(self):
@@ -1125,22 +1148,23 @@ class WholePhotos(keras.utils.PyDataset):
 def brighten(model, photo, thumbnail=None, rows=1024):
     """uint8 photo (H, W, 3) -> the model's bright one.
 
-    `thumbnail`: by default that of the photo. A large photo is worked on in strips of
-    `rows`, a multiple of 8, with rows around them that the model looks at: this saves
-    memory and changes nothing else."""
+    `thumbnail`: by default that of the photo. To save memory, a large photo is worked
+    on in strips of `rows`, a multiple of 16, and the rows around them that matter."""
     if thumbnail is None:
         thumbnail = make_thumbnail(photo)
     padded, (top, left, bottom, right) = with_margin(photo)
-    result, length = np.empty_like(photo), len(padded)
+    result = np.empty_like(photo)
     for first in range(0, len(photo), rows):
-        start = max(0, first - 3 * MARGIN)
-        end = min(length, first + rows + 5 * MARGIN)
-        window = np.float32([top + (bottom - top) * start / length, left,
-                             top + (bottom - top) * end / length, right])
+        strip = first + MARGIN                          # its first row in `padded`
+        start = max(0, strip - 4 * MARGIN)
+        end = min(len(padded), strip + rows + 4 * MARGIN)
+        window = np.float32([top + (bottom - top) * start / len(padded), left,
+                             top + (bottom - top) * end / len(padded), right])
         output = model.predict_on_batch([padded[None, start:end] / np.float32(255),
                                          thumbnail[None], window[None]])[0]
-        strip = output[first + MARGIN - start:, MARGIN:-MARGIN][:len(photo) - first]
-        result[first:first + rows] = as_uint8(strip[:rows])
+        count = min(rows, len(photo) - first)
+        inner = output[strip - start:strip - start + count, MARGIN:-MARGIN]
+        result[first:first + count] = as_uint8(inner)
     return result
 
 # %% ../CNN.ipynb #callbacks
@@ -1229,7 +1253,7 @@ def draw_training(history, snapshots, factor=0.5, stopped=False):
         image = load_photo(path)
         show_photo(row[0], low, f"{name}\nlow, {psnr(normal, low):.1f} dB")
         show_photo(row[1], image, f"after epoch {epoch}\n{psnr(normal, image):.1f} dB")
-        show_photo(row[2], normal, "truth\n")
+        show_photo(row[2], normal, "reference\n")
     return figure
 
 
@@ -1256,7 +1280,7 @@ class LiveCurves(keras.callbacks.Callback):
 
 
 def film_frames(snapshots, name, model, most=5):
-    """[(title, uint8 photo), ...] of a snapshot pair: low, epochs, best, truth."""
+    """[(title, uint8 photo), ...] of a snapshot pair: low, epochs, best, reference."""
     low, normal, _ = snapshots.photos[name]
     frames = snapshots.frames(name)
     chosen = np.geomspace(1, len(frames), min(most, len(frames))).round().astype(int)
@@ -1267,7 +1291,7 @@ def film_frames(snapshots, name, model, most=5):
     film.append(("best weights", brighten(model, low)))
     scored = [(f"{title}\n{psnr(normal, image):.1f} dB", image)
               for title, image in film]
-    return [*scored, ("truth\n", normal)]
+    return [*scored, ("reference\n", normal)]
 
 # %% ../CNN.ipynb #train-function
 class BestModel(keras.callbacks.ModelCheckpoint):
@@ -1295,8 +1319,9 @@ def cosine_rate(epoch, epochs, rate):
 
 def compile_model(model, loss="mse", rate=1e-3, clip_norm=1.0, average=60):
     """Compile `model` with Adam. `average`: steps that its averaged weights span."""
+    momentum = average / (average + 2)          # of the weights' moving average
     optimizer = keras.optimizers.Adam(rate, global_clipnorm=clip_norm, use_ema=True,
-                                      ema_momentum=average / (average + 2))
+                                      ema_momentum=momentum)
     score = keras.metrics.MeanMetricWrapper(psnr_of_levels, name="psnr")
     # XLA would compile anew for each size of photo; JAX works in no other way.
     model.compile(optimizer, LOSSES[loss], metrics=[score],
@@ -1313,12 +1338,14 @@ def set_aside(folder):
             path.replace(previous)
 
 
-def begin_run(folder, model, waiting, settings, resume):
-    """(callback that saves the state of a run, the epoch that it begins at)."""
+def begin_run(folder, model, counting, settings, resume):
+    """(callback that saves the state of a run, the epoch that it begins at).
+
+    `counting`: the callbacks whose counters belong to the state."""
     epoch = 0
     try:
         from lowlight.resume import TrainingState
-        state = TrainingState(folder, waiting, settings)
+        state = TrainingState(folder, counting, settings)
         if resume:
             epoch = state.restore(model)
         resumed = epoch > 0
@@ -1413,15 +1440,16 @@ def markdown_table(rows):
     return "\n".join(lines)
 
 
-def rank(rows, scene_of=None):
+def rank(rows, scene_of_photo=None):
     """{"best": row, "median": row, "worst": row} by PSNR, of rows of one method.
 
-    `scene_of`: {photo: scene}; the median then shows neither of the two other scenes,
-    if there is a third one."""
+    `scene_of_photo`: {photo: scene}; the median then shows neither of the two other
+    scenes, if there is a third one."""
     ordered = sorted(rows, key=lambda row: row["psnr"], reverse=True)
-    best, worst, middle = ordered[0], ordered[-1], ordered
-    if scene_of:
-        shown = {scene_of[best["photo"]], scene_of[worst["photo"]]}
-        others = [row for row in ordered if scene_of[row["photo"]] not in shown]
+    best, worst = ordered[0], ordered[-1]
+    middle = ordered
+    if scene_of_photo:
+        shown = {scene_of_photo[best["photo"]], scene_of_photo[worst["photo"]]}
+        others = [row for row in ordered if scene_of_photo[row["photo"]] not in shown]
         middle = others or ordered
     return {"best": best, "median": middle[len(middle) // 2], "worst": worst}

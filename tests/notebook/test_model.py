@@ -148,7 +148,7 @@ def test_macs_by_hand():
     thumbnail += sum(side * side * 9 * width * width
                      for side, width in ((8, 48), (16, 32), (32, 24)))
     grid = 64 * 64 + 64 * 24 + 32 * 32 * 24 * 24
-    model = cnn.build_model(widths=(8,), blocks=1, head=16)
+    model = cnn.build_model(widths=(8,), blocks=1, last_width=16)
     assert cnn.count_macs(model, 32) == local + thumbnail + grid
 
 
