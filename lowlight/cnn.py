@@ -614,9 +614,10 @@ def make_thumbnail(photo, side=64):
     """Means over a grid: uint8 (H, W, 3) -> float32 (side, side, 3) in [0, 1]."""
     rows, heights = cells(photo.shape[0], side)
     columns, widths = cells(photo.shape[1], side)
-    # reduceat sums from each start to the next one
-    sums = np.add.reduceat(photo, rows, axis=0, dtype=np.uint32)
-    sums = np.add.reduceat(sums, columns, axis=1)
+    sums = np.empty((side, side, 3), np.uint32)
+    for number, (row, height) in enumerate(zip(rows, heights)):
+        line = photo[row:row + height].sum(axis=0, dtype=np.uint32)     # (W, 3)
+        sums[number] = np.add.reduceat(line, columns)   # from each start to the next
     return (sums / (255 * heights[:, None, None] * widths[:, None])).astype(np.float32)
 
 
