@@ -20,8 +20,9 @@ def linear(photo):
 def test_the_tables_are_srgb():
     levels = np.arange(256, dtype=np.uint8)
     assert camera.LINEAR_OF_LEVEL == pytest.approx(cnn.to_linear(levels / 255), abs=1e-6)
-    assert np.array_equal(camera.to_levels(camera.LINEAR_OF_LEVEL[levels]), levels)
-    squared = camera.to_levels(camera.LINEAR_OF_LEVEL[levels], power=2.0)
+    light = camera.LINEAR_OF_LEVEL[levels]
+    assert np.array_equal(camera.to_levels(light, camera.level_table()), levels)
+    squared = camera.to_levels(light, camera.level_table(power=2.0))
     assert np.abs(squared - levels / 255 * levels).max() <= 1
 
 
@@ -48,9 +49,10 @@ def test_demosaicing_spreads_the_noise_of_each_site():
     mosaic[2, 4] = 1.0                              # a red site
     mosaic[3, 2] = 2.0                              # a green one
     noise = camera.demosaic_noise(mosaic)
-    assert noise[1:4, 3:6, 0] == pytest.approx(np.outer([0.5, 1, 0.5], [0.5, 1, 0.5]))
-    assert noise[3, 2, 1] == 2 and noise[2, 2, 1] == noise[3, 1, 1] == 0.5
-    assert noise[..., 2].max() == 0 and np.count_nonzero(noise[..., 0]) == 9
+    red, green, blue = noise
+    assert red[1:4, 3:6] == pytest.approx(np.outer([0.5, 1, 0.5], [0.5, 1, 0.5]))
+    assert green[3, 2] == 2 and green[2, 2] == green[3, 1] == 0.5
+    assert blue.max() == 0 and np.count_nonzero(red) == 9
 
 
 def test_white_balance_lifts_the_noise_of_red_and_blue(rng):
@@ -165,7 +167,7 @@ def test_crops_come_with_the_thumbnail_and_the_window_of_their_photo():
     """A photo of two halves: the thumbnail's side that the window names is the crop's."""
     photo = np.zeros((120, 200, 3), np.uint8)
     photo[:, 100:] = np.linspace(120, 220, 100)[None, :, None]
-    cells = np.asarray(Image.fromarray(photo).resize((128, 128), Image.Resampling.BOX))
+    cells = camera.mean_cells(Image.fromarray(photo))
     seen = 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
@@ -186,7 +188,7 @@ def test_an_overexposed_photo_stays_as_it_is(rng):
     """What is white cannot be recovered, so only the camera's own photo teaches it."""
     photo = rng.integers(0, 200, (64, 64, 3)).astype(np.uint8)
     photo[:20] = 255
-    cells = photo.repeat(2, 0).repeat(2, 1)
+    cells = camera.mean_cells(Image.fromarray(photo))
     same = 0
     for seed in range(12):
         low, normal, _, _ = camera.darken_crop(photo, cells, 64, np.random.default_rng(seed))
