@@ -10,6 +10,7 @@ faster where a factor of each channel meets a whole plane.
 """
 import io
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ LINEAR_OF_LEVEL = np.where(                     # sRGB level to linear light (IE
     np.arange(256) <= 0.04045 * 255, np.arange(256) / 255 / 12.92,
     ((np.arange(256) / 255 + 0.055) / 1.055) ** 2.4).astype(np.float32)
 CURVE_STEPS = 4096                              # of the tone curve's look-up table
-LIGHT_STEPS = np.linspace(0, 1, CURVE_STEPS) ** 2           # finer where it is dark
+LIGHT_STEPS = ((np.arange(CURVE_STEPS) + 0.5) / CURVE_STEPS) ** 2   # finer where it is dark
 SRGB_OF_STEP = np.where(LIGHT_STEPS <= 0.0031308, LIGHT_STEPS * 12.92, 1.055 * np.maximum(
     LIGHT_STEPS, 0.0031308) ** (1 / 2.4) - 0.055).astype(np.float32)
 NORMAL_QUANTILES = np.float32([                 # one for each uint16
@@ -177,13 +178,14 @@ def wanted_light(light, darkness, field, lamps):
 
 # The sensor
 
-# Bilinear demosaicing repeats the noise of each red and blue site in four pixels, of each
-# green one in two. So a mean over n pixels has these variances, over n:
-CELL_VARIANCE = np.float32([4, 2, 4])
-PIXEL_VARIANCE = 0.6        # and a single pixel about this one
-# Black and white clip the noise of each pixel before a thumbnail averages them, so noise
-# makes dark cells brighter. Four values stand for the noise of the pixels in a cell.
-CELL_PIXELS = (-1.05, -0.27, 0.27, 1.05)        # quarters of a normal distribution
+# Bilinear demosaicing spreads the noise of each red and blue site over four pixels, of each
+# green one over two. So a mean over n pixels, n not too small, has these variances over n:
+MEAN_VARIANCE = np.float32([4, 2, 4])[:, None, None]
+# Noise is clipped at black and at white in each pixel, before a thumbnail averages them:
+# it makes dark cells brighter. Three values stand for the pixels of a cell.
+CELL_PIXELS = (-1.22, 0, 1.22)      # variance 1
+PIXEL_VARIANCE = 0.45               # of a pixel; with it, flat dark photos get thumbnails
+                                    # as bright as those of really darkened ones
 
 
 def standard_normal(shape, rng):
@@ -225,14 +227,17 @@ def unit_noise(shape, grain, rng):
 def noise_deviation(light, darkness):
     """Standard deviation of the sensor's noise at linear light (3, H, W)."""
     balance = np.float32(darkness.balance)[:, None, None]
-    return np.sqrt(darkness.shot * balance * light + darkness.read * balance ** 2)
+    variance = darkness.shot * balance * light
+    variance += darkness.read * balance ** 2
+    return np.sqrt(variance, out=variance)
 
 
 def record(light, darkness, rng):
     """uint8 (H, W, 3): the photo that a camera makes of linear light (3, H, W)."""
     if darkness.shot:
-        noise = unit_noise(light.shape[1:], darkness.grain, rng)
-        light = light + noise_deviation(light, darkness) * noise
+        noise = noise_deviation(light, darkness)
+        noise *= unit_noise(light.shape[1:], darkness.grain, rng)
+        light = light + noise
     return to_photo(light, darkness.power)
 
 
@@ -241,6 +246,7 @@ def darkest_channel(photo):
     return np.minimum(np.minimum(photo[..., 0], photo[..., 1]), photo[..., 2])
 
 
+@lru_cache(maxsize=8)       # a crop and its thumbnail share one
 def level_table(power=1.0):
     """uint8 (CURVE_STEPS,): the level at each of LIGHT_STEPS, see `to_levels`."""
     return np.round(SRGB_OF_STEP ** power * 255).astype(np.uint8)
@@ -253,8 +259,7 @@ def to_levels(light, table):
     """
     step = np.clip(light, 0, 1)
     np.sqrt(step, out=step)
-    step *= CURVE_STEPS - 1
-    step += 0.5                         # so that the cast rounds
+    step *= CURVE_STEPS - 0.01          # white is in the last step
     return table.take(step.astype(np.uint16))
 
 
@@ -305,12 +310,14 @@ def darken_cells(cells, rng, darkness, pixels):
     if darkness.shot == 0:
         return to_photo(light, darkness.power) / np.float32(255)
     deviation = noise_deviation(light, darkness)
-    share = np.minimum(CELL_VARIANCE * darkness.grain ** 2 / pixels, PIXEL_VARIANCE)
-    light += deviation * np.sqrt(share)[:, None, None] * standard_normal(light.shape, rng)
+    side = np.sqrt(pixels) / darkness.grain + 0.65      # sites at the border spread outwards
+    mean_variance = MEAN_VARIANCE / np.float32(side ** 2)
+    rest = np.sqrt(np.maximum(PIXEL_VARIANCE - mean_variance, 0))
+    light += np.sqrt(mean_variance) * deviation * standard_normal(light.shape, rng)
     table = level_table(darkness.power)
     total = np.zeros(light.shape, np.uint16)
     for noise in CELL_PIXELS:
-        total += to_levels(light + noise * deviation, table)
+        total += to_levels(light + noise * rest * deviation, table)
     return np.stack(total, axis=-1) / np.float32(255 * len(CELL_PIXELS))
 
 
@@ -554,8 +561,9 @@ def darken_crop(photo, cells, crop, rng):
         colour = draw_colour(rng)
         normal, cells = vary_colour(normal, **colour), vary_colour(cells, **colour)
         overexposed = (darkest_channel(cells) > 0.97 * 255).mean()   # it cannot be told how much
-        as_it_is = rng.random() < 20 * overexposed
-        kind = "as it is" if as_it_is else draw_kind(rng, KINDS)
+        kind = draw_kind(rng, KINDS)
+        if kind == "as it is" or rng.random() < 20 * overexposed:
+            return normal, normal, cells / np.float32(255), window
         darkness = draw_darkness(rng, kind, window)
     low, normal = darken(normal, rng, darkness, window)
     top, left, bottom, right = window
