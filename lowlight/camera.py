@@ -9,6 +9,7 @@ Photos are uint8 (H, W, 3). Light is float32 (3, H, W), linear: NumPy is several
 faster where a factor of each channel meets a whole plane.
 """
 import io
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -208,9 +209,10 @@ def demosaic_noise(mosaic):
     around = padded[1]              # each missing green: the mean of its four neighbours
     green += (around[:-2, 1:-1] + around[2:, 1:-1]
               + around[1:-1, :-2] + around[1:-1, 2:]) / 4
-    for channel, missing in ((0, 2), (2, 1)):   # first row and column without red, blue
-        for plane in (padded[channel], padded[channel].T):
-            plane[missing:-1:2] = (plane[missing - 1:-2:2] + plane[missing + 1::2]) / 2
+    for plane, site in ((padded[0], 1), (padded[2], 2)):    # first row, column with a site
+        other = 3 - site
+        for part in (plane[site::2].T, plane):      # along the rows of sites, then across
+            part[other:-1:2] = (part[other - 1:-2:2] + part[other + 1::2]) / 2
     return padded[:, 1:-1, 1:-1]
 
 
@@ -310,14 +312,14 @@ def darken_cells(cells, rng, darkness, pixels):
     if darkness.shot == 0:
         return to_photo(light, darkness.power) / np.float32(255)
     deviation = noise_deviation(light, darkness)
-    side = np.sqrt(pixels) / darkness.grain + 0.65      # sites at the border spread outwards
-    mean_variance = MEAN_VARIANCE / np.float32(side ** 2)
-    rest = np.sqrt(np.maximum(PIXEL_VARIANCE - mean_variance, 0))
+    side = math.sqrt(pixels) / darkness.grain + 0.65    # sites at the border spread outwards
+    mean_variance = MEAN_VARIANCE / side ** 2
     light += np.sqrt(mean_variance) * deviation * standard_normal(light.shape, rng)
+    deviation *= np.sqrt(np.maximum(PIXEL_VARIANCE - mean_variance, 0))
     table = level_table(darkness.power)
     total = np.zeros(light.shape, np.uint16)
-    for noise in CELL_PIXELS:
-        total += to_levels(light + noise * rest * deviation, table)
+    for noise in CELL_PIXELS:           # differences between the pixels of a cell
+        total += to_levels(light + noise * deviation, table)
     return np.stack(total, axis=-1) / np.float32(255 * len(CELL_PIXELS))
 
 
@@ -335,8 +337,8 @@ def vary_colour(photo, saturation=1.0, hue=0.0, contrast=0.0):
 
     `saturation`: a factor; `hue`: a turn in degrees; `contrast`: -1 (flat) to 1 (S-shaped).
     """
-    along = saturation * np.cos(np.deg2rad(hue))
-    across = saturation * np.sin(np.deg2rad(hue))
+    along = saturation * math.cos(math.radians(hue))
+    across = saturation * math.sin(math.radians(hue))
     change = np.array([[1, 0, 0], [0, along, -across], [0, across, along]])
     matrix = (RGB_OF_CHROMA @ change @ CHROMA).astype(np.float32)
     planes = np.clip(matrix @ photo.reshape(-1, 3).T, 0, 255)       # (3, H * W)
@@ -348,7 +350,7 @@ def vary_colour(photo, saturation=1.0, hue=0.0, contrast=0.0):
 
 def log_uniform(rng, low, high):
     """A number whose logarithm is uniform."""
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
 def draw_lamps(rng, window, stops):
@@ -410,7 +412,7 @@ def draw_sensor(rng):
     return {"tint": tuple(np.exp(tint - tint.max())),
             "balance": (rng.uniform(1.2, 2.4), 1.0, rng.uniform(1.2, 2.2)),
             "shot": shot / 2,
-            "read": float(np.exp(2.18 * np.log(shot) + 1.20 + rng.normal(0, 0.26))) / 2,
+            "read": math.exp(2.18 * math.log(shot) + 1.20 + rng.normal(0, 0.26)) / 2,
             "grain": rng.uniform(1, 2.5) if rng.random() < 0.3 else 1.0,
             "power": rng.uniform(0.85, 1.2),
             "jpeg": int(rng.integers(60, 98)) if rng.random() < 0.5 else None}
