@@ -33,7 +33,8 @@ NORMAL_QUANTILES = np.float32([                 # one for each uint16
 
 UNEVENNESS_KEPT = 0.75      # of uneven light, in stops, that the bright photo keeps; less
                             # of it teaches the network to see uneven light in a plain sky
-SHADOW_GAIN = 0.5           # of the mean unevenness, in stops: gain of a curve for all places
+SHADOW_GAIN = 0.5           # of the mean unevenness, in stops: gain of a curve for the
+                            # whole photo
 MOST_LIFT = 3.0             # stops by which a place in the shadow is lifted at most
 KINDS = {"as it is": 0.125, # share of photos that are not darkened at all
          "even": 0.575,     # the same darkness everywhere
@@ -179,18 +180,20 @@ def wanted_light(light, darkness, field, lamps):
 
 # The sensor
 
-# Bilinear demosaicing spreads the noise of each red and blue site over four pixels, of each
-# green one over two. So a mean over n pixels, n not too small, has these variances over n:
+# Bilinear demosaicing spreads the noise of each red and blue site over four pixels, that of
+# each green one over two. So a mean over n pixels has these variances, divided by n; sites
+# at its border spread out of it, as if it were wider by BORDER sites (measured).
 MEAN_VARIANCE = np.float32([4, 2, 4])[:, None, None]
-# Noise is clipped at black and at white in each pixel, before a thumbnail averages them:
-# it makes dark cells brighter. Three values stand for the pixels of a cell.
+BORDER = 0.65
+# Noise is clipped at black and at white in each pixel, before a thumbnail averages them, so
+# noise makes dark cells brighter. Three values stand for the noise of all pixels in a cell;
+# the variance of a pixel is the one with which the brightness is that of whole photos.
 CELL_PIXELS = (-1.22, 0, 1.22)      # variance 1
-PIXEL_VARIANCE = 0.45               # of a pixel; with it, flat dark photos get thumbnails
-                                    # as bright as those of really darkened ones
+PIXEL_VARIANCE = 0.45
 
 
 def standard_normal(shape, rng):
-    """float32 of this shape; four times faster than the rng's own, and good enough."""
+    """float32 of this shape: normal noise, four times faster than the rng's own."""
     return NORMAL_QUANTILES.take(rng.integers(0, 65536, shape, np.uint16))
 
 
@@ -302,7 +305,8 @@ def darken_cells(cells, rng, darkness, pixels):
     """float32 (S, S, 3) in [0, 1]: the thumbnail of the photo that `darken` would make.
 
     `cells`: means over the good photo, uint8 (S, S, 3). The noise in each has the variance
-    of a mean over so many `pixels` of the dark photo.
+    of a mean over so many `pixels` of the dark photo. JPEG is left out: it hardly changes
+    such a mean.
     """
     field = light_field(darkness, cells.shape)
     lamps = None
@@ -312,8 +316,8 @@ def darken_cells(cells, rng, darkness, pixels):
     if darkness.shot == 0:
         return to_photo(light, darkness.power) / np.float32(255)
     deviation = noise_deviation(light, darkness)
-    side = math.sqrt(pixels) / darkness.grain + 0.65    # sites at the border spread outwards
-    mean_variance = MEAN_VARIANCE / side ** 2
+    side = math.sqrt(pixels) / darkness.grain           # of a cell, in sites of the sensor
+    mean_variance = MEAN_VARIANCE / (side + BORDER) ** 2
     light += np.sqrt(mean_variance) * deviation * standard_normal(light.shape, rng)
     deviation *= np.sqrt(np.maximum(PIXEL_VARIANCE - mean_variance, 0))
     table = level_table(darkness.power)
@@ -562,12 +566,12 @@ def darken_crop(photo, cells, crop, rng):
         normal, window = cut_enlarged(photo, crop, rng)
         colour = draw_colour(rng)
         normal, cells = vary_colour(normal, **colour), vary_colour(cells, **colour)
-        overexposed = (darkest_channel(cells) > 0.97 * 255).mean()   # it cannot be told how much
+        overexposed = (darkest_channel(cells) > 0.97 * 255).mean()  # by an unknown amount
         kind = draw_kind(rng, KINDS)
         if kind == "as it is" or rng.random() < 20 * overexposed:
             return normal, normal, cells / np.float32(255), window
         darkness = draw_darkness(rng, kind, window)
     low, normal = darken(normal, rng, darkness, window)
     top, left, bottom, right = window
-    pixels = (crop / CELLS) ** 2 / ((bottom - top) * (right - left))
+    pixels = (crop / CELLS) ** 2 / ((bottom - top) * (right - left))    # in a cell
     return low, normal, darken_cells(cells, rng, darkness, pixels), window
