@@ -86,7 +86,7 @@ def find_inputs(inputs, out=None):
 
 
 def result_path(path, below, options, taken):
-    """Where the result of `path` goes, under a name not yet `taken`."""
+    """Where the result of `path` goes, under a name that is not in the set `taken`."""
     suffix = path.suffix.lower()
     writable = files.WRITTEN if options.depth == 8 else files.SIXTEEN_BIT_FORMATS
     if suffix in files.CLIPS or (suffix in writable and not options.format):
@@ -101,7 +101,6 @@ def result_path(path, below, options, taken):
               else path.with_name(f"{path.stem}{MADE}{kept}"))
     while target in taken:                      # 1.gif beside 1.png
         target = target.with_name(target.name + kept)
-    taken.add(target)
     return target
 
 
@@ -111,9 +110,9 @@ def enhance_file(loaded, path, target, options, on_frame):
         from lowlight.clips import enhance_clip
         return enhance_clip(loaded, path, target, options.brightness, options.strength,
                             options.tile, on_frame)
-    result = files.enhance_photo(loaded, path, target, options.brightness,
-                                 options.strength, options.tile, options.depth,
-                                 options.quality)
+    settings = files.Settings(options.brightness, options.strength, options.tile,
+                              options.depth, options.quality)
+    result = files.enhance_photo(loaded, path, target, settings)
     on_frame(result.megapixels)
     return result
 
@@ -126,6 +125,7 @@ def enhance_files(loaded, found, options, on_frame=lambda megapixels: None):
     taken, originals = set(), {path.resolve() for path, _ in found}
     for path, below in found:
         target = result_path(path, below, options, taken)
+        taken.add(target)
         try:
             if target.resolve() in originals:
                 raise ValueError(f"{path}: would replace {target}; choose another folder")

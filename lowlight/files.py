@@ -1,47 +1,50 @@
-"""Photo files in and out: tags, profiles, 16 bits, HEIC, raw.
+"""Photo files in and out: 8 and 16 bits, HEIC, raw.
 
 An ordinary photo is read with NumPy and Pillow alone; pyvips, pillow-heif and rawpy are
 imported by the first file that needs them.
 """
 import contextlib
-import io
 import os
-import re
-import struct
 import tempfile
-import threading
-import warnings
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
-from PIL.ExifTags import IFD, Base
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from PIL.ExifTags import Base
 
-from lowlight.photo import TILE, enhance, mean_luma
+from lowlight.kinds import (HEIC, MAX_PIXELS, RAW, check_pixels, no_warnings, opened,
+                            quiet_stderr)
+from lowlight.photo import BAND, TILE, eight_bits, enhance, mean_luma, quantise
+from lowlight.tags import Tags, dots_per_inch, exif_directory, load_tags
 
 WRITTEN = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 TIFF = {".tif", ".tiff"}
 SIXTEEN_BIT_FORMATS = {".png"} | TIFF
 LARGEST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}      # pixels
-HEIC = {".heic", ".heif", ".hif"}
-RAW = {".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw"}
 CLIPS = {".mp4", ".mov", ".mkv", ".webm"}
 OTHER_CLIPS = {".avi", ".m4v", ".3gp", ".mts", ".wmv", ".gifv"}
 NO_PHOTO = {".txt", ".md", ".json", ".csv", ".db", ".ini", ".xml", ".html", ".pdf",
             ".xmp", ".aae"}                     # the last two lie beside raw and HEIC
 EXTRAS = [("heic", "pillow_heif", HEIC), ("raw", "rawpy", RAW)]
-Image.MAX_IMAGE_PIXELS = 100_000_000            # twice that is refused
-BAND = 256                                      # rows converted at a time
-QUIET = threading.Lock()                        # two threads would lose the descriptor
 
 
 class Result(NamedTuple):
     """What became of one file: its megapixels, and what its owner should know."""
     megapixels: float
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a photo file is enhanced; the first three as in `lowlight.enhance`."""
+    brightness: float | None = None
+    strength: float = 1.0
+    tile: int = TILE
+    depth: int = 8              # bits a channel of the result: 8 or 16
+    quality: int = 95           # of JPEG and WebP, 1 to 100
 
 
 @contextlib.contextmanager
@@ -61,14 +64,6 @@ def whole_file(path):
     finally:
         if part:
             Path(part).unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def no_warnings():
-    """Pillow warns of odd tags and of many pixels; neither is the user's concern."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 # Reading
@@ -93,20 +88,14 @@ def load_photo(path, depth=8):
         deep = read_sixteen_bits(path) if try_deep else None
         photo = read_eight_bits(path) if deep is None else deep
     except Image.DecompressionBombError:
-        raise ValueError(f"{path}: refused, more than {2 * Image.MAX_IMAGE_PIXELS:,} "
+        raise ValueError(f"{path}: refused, more than {MAX_PIXELS:,} "
                          "pixels; scale it down first") from None
     except Exception as error:                  # decoders raise nearly every type
         raise ValueError(f"{path}: not a readable photo ({describe(error)}); "
                          "replace it or convert it to PNG") from None
     if depth == 16 and photo.dtype == np.uint8:
         return np.multiply(photo, 257, dtype=np.uint16)
-    return photo if depth == 16 or photo.dtype == np.uint8 else high_bytes(photo)
-
-
-def high_bytes(photo):
-    """A uint16 photo as uint8, without a copy of 16 bits."""
-    levels = np.ascontiguousarray(photo, "<u2").view(np.uint8)
-    return np.ascontiguousarray(levels[..., 1::2])
+    return photo if depth == 16 or photo.dtype == np.uint8 else eight_bits(photo)
 
 
 def check_suffix(path):
@@ -130,23 +119,9 @@ def describe(error):
     return f"{type(error).__name__}: {text.strip().partition(chr(10))[0]}"
 
 
-def check_pixels(width, height):
-    """Pillow's own limit, for the libraries that have none."""
-    if width * height > 2 * Image.MAX_IMAGE_PIXELS:
-        raise Image.DecompressionBombError
-
-
-def open_image(path):
-    """A PIL image of the file `path`, not yet decoded."""
-    if path.suffix.lower() in HEIC:
-        import pillow_heif
-        pillow_heif.register_heif_opener()
-    return Image.open(path)
-
-
 def read_eight_bits(path):
     """The photo file `path` as uint8 (H, W, 3), upright, by Pillow."""
-    with open_image(path) as image:
+    with opened(path) as image:
         with quiet_stderr() if image.format == "TIFF" else contextlib.nullcontext():
             image.load()
             with contextlib.suppress(Exception):    # malformed tags cost no photo
@@ -156,22 +131,20 @@ def read_eight_bits(path):
 
 def to_rgb(image):
     """A PIL image of any mode as uint8 (H, W, 3); alpha is dropped, not blended."""
-    largest = 255
-    if image.mode.startswith(("I", "F")):       # 16-bit and 32-bit grey
-        unit = image.mode == "F" and image.getextrema()[1] <= 1
-        largest = 1 if unit else 65535
+    unit = image.mode == "F" and image.getextrema()[1] <= 1
+    white = 1 if unit else 65535                # of 16-bit and 32-bit grey
     photo = np.empty((image.height, image.width, 3), np.uint8)
     for top in range(0, image.height, BAND):    # at once, it takes thrice the memory
         band = image.crop((0, top, image.width, min(top + BAND, image.height)))
-        photo[top:top + BAND] = band_to_rgb(band, largest)
+        photo[top:top + BAND] = band_to_rgb(band, white)
     return photo
 
 
-def band_to_rgb(image, largest):
-    """Some rows of a PIL image as uint8 (h, W, 3); `largest`: what white is in grey."""
+def band_to_rgb(image, white):
+    """Some rows of a PIL image as uint8 (h, W, 3); `white`: the level of white in the
+    modes of 16 and 32 bits, all of which are grey."""
     if image.mode.startswith(("I", "F")):
-        grey = np.clip(np.asarray(image, np.float64) / largest * 255, 0, 255)
-        return grey.round()[..., None]
+        return quantise(np.asarray(image, np.float64) / white, np.uint8)[..., None]
     if image.mode in ("P", "PA", "LA", "La", "RGBa"):   # palettes may hold alpha
         image = image.convert("RGBA")
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
@@ -227,137 +200,6 @@ def develop(path, depth):
         check_pixels(raw.sizes.raw_width, raw.sizes.raw_height)
         return raw.postprocess(use_camera_wb=True, no_auto_bright=True,
                                output_bps=depth, gamma=(2.4, 12.92))    # sRGB's curve
-
-
-@contextlib.contextmanager
-def quiet_stderr():
-    """Send file descriptor 2 to nowhere: C libraries print there what they raise."""
-    with QUIET, open(os.devnull, "wb") as nowhere:
-        saved = os.dup(2)
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-
-
-# Tags. EXIF of JPEG, PNG, WebP and HEIC is a block of bytes in which only the
-# orientation is changed, so that texts in any encoding and the notes of camera makers
-# stay what they were. In TIFF and raw it is mixed with tags that say how pixels lie.
-
-DESCRIPTIVE = {
-    Base.ImageDescription, Base.Make, Base.Model, Base.Orientation, Base.XResolution,
-    Base.YResolution, Base.ResolutionUnit, Base.Software, Base.DateTime, Base.Artist,
-    Base.Copyright, Base.DateTimeOriginal}
-OFFSETS = {Base.MakerNote, IFD.Interop}         # point to places, so cannot be moved
-XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>\s*))[2-8]")
-XMP_OF_MORE = re.compile(rb"Container:Directory|GCamera:|hdrgm:")   # clips, gain maps
-
-
-class Tags(NamedTuple):
-    """What a photo file says about its photo, as bytes to write into another file."""
-    exif: bytes = b""
-    icc_profile: bytes = b""
-    xmp: bytes = b""
-
-
-class AsRead(str):
-    """A text of EXIF; Pillow reads it as Latin-1, but would write only ASCII."""
-
-    def encode(self, *_):
-        return str.encode(self, "latin-1")
-
-
-@no_warnings()
-def load_tags(path):
-    """Tags of the photo file `path` for an upright RGB photo; empty where unreadable.
-
-    Orientation is reset, the preview is taken out, and a colour profile of grey or CMYK
-    is left behind, as are the claims of phones that a clip or a gain map follows.
-    """
-    path = Path(path)
-    with contextlib.suppress(Exception):
-        if path.suffix.lower() in RAW:
-            with open(path, "rb") as file:
-                exif = Image.Exif()
-                exif.load_from_fp(file)
-                return Tags(directory_bytes(describing(exif)))
-        with open_image(path) as image:
-            return Tags(image_exif(image),
-                        rgb_profile(image.info.get("icc_profile") or b""),
-                        upright_xmp(image.info.get("xmp") or b""))
-    return Tags()
-
-
-def image_exif(image):
-    """EXIF bytes of an open PIL image; empty if there is none or it is malformed."""
-    with contextlib.suppress(Exception):        # malformed EXIF raises many types
-        if image.format == "TIFF":
-            return directory_bytes(describing(image.getexif()))
-        if "exif" in image.info:
-            return upright_exif(image.info["exif"])
-    return b""
-
-
-def upright_exif(exif):
-    """EXIF bytes with orientation 1 and no preview; all else stays where it is."""
-    exif = bytearray(exif.removeprefix(b"Exif\0\0"))
-    order = {b"II*\0": "<", b"MM\0*": ">"}[bytes(exif[:4])]
-    start, = struct.unpack_from(order + "L", exif, 4)
-    count, = struct.unpack_from(order + "H", exif, start)
-    end = start + 2 + 12 * count
-    for entry in range(start + 2, end, 12):
-        if struct.unpack_from(order + "H", exif, entry) == (Base.Orientation,):
-            struct.pack_into(order + "HLHH", exif, entry + 2, 3, 1, 1, 0)
-    struct.pack_into(order + "L", exif, end, 0)         # where the preview would follow
-    return b"Exif\0\0" + bytes(exif)
-
-
-def rgb_profile(profile):
-    """A colour profile; empty if it is cut off or not one of RGB photos."""
-    whole = len(profile) == int.from_bytes(profile[:4], "big")
-    return profile if whole and profile[16:20] == b"RGB " else b""
-
-
-def upright_xmp(xmp):
-    """XMP bytes with orientation 1; empty if they speak of more than one picture."""
-    return b"" if XMP_OF_MORE.search(xmp) else XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
-
-
-def describing(exif):
-    """The tags of a PIL Exif that describe the photo, not its file, for a TIFF."""
-    directory = ImageFileDirectory_v2()
-    directory.update({tag: as_read(exif[tag]) for tag in DESCRIPTIVE & set(exif)})
-    for group in {IFD.Exif, IFD.GPSInfo} & set(exif):
-        directory[group] = {tag: as_read(value) for tag, value
-                            in exif.get_ifd(group).items() if tag not in OFFSETS}
-    if Base.Orientation in directory:
-        directory[Base.Orientation] = 1
-    return directory
-
-
-def exif_directory(block):
-    """EXIF bytes as a TIFF directory; empty if they are malformed."""
-    with contextlib.suppress(Exception):
-        exif = Image.Exif()
-        exif.load(block)
-        directory = describing(exif)
-        directory.tobytes()                     # raises what writing it would
-        return directory
-    return ImageFileDirectory_v2()
-
-
-def as_read(value):
-    """A text that is written as it was read; other values as they are."""
-    return AsRead(value) if isinstance(value, str) else value
-
-
-def directory_bytes(directory):
-    """A TIFF directory as EXIF bytes; empty if it has no tags."""
-    buffer = io.BytesIO()
-    directory.save(buffer)
-    return b"Exif\0\0" + buffer.getvalue() if len(directory) else b""
 
 
 # Writing
@@ -452,14 +294,6 @@ def write_deep_png(path, photo, tags, _):
         write_deep_png(path, photo, tags._replace(icc_profile=b""), _)
 
 
-def dots_per_inch(exif):
-    """Resolution for printing in EXIF bytes; 72, as of cameras, where none is there."""
-    with contextlib.suppress(TypeError, ValueError):
-        dots = float(exif_directory(exif).get(Base.XResolution))
-        return dots if 0 < dots < 1e6 else 72.0
-    return 72.0
-
-
 # From file to file
 
 def brightness_note(path, photo, brightness):
@@ -471,17 +305,15 @@ def brightness_note(path, photo, brightness):
             "had from its pure black and white")
 
 
-def enhance_photo(network, path, target, brightness=None, strength=1.0, tile=TILE,
-                  depth=8, quality=95):
-    """Enhance the photo file `path` into the file `target`; returns its Result.
-
-    `depth`: bits a channel, 8 or 16. The rest as in `lowlight.enhance`, `save_photo`.
-    """
+def enhance_photo(network, path, target, settings=Settings()):
+    """Enhance the photo file `path` into the file `target`; returns its Result."""
     # The darkest levels of a raw photo, which 8 bits round away, are worth reading.
-    photo = load_photo(path, 16 if Path(path).suffix.lower() in RAW else depth)
-    photo = enhance(network, photo, brightness, strength, tile)
-    if depth == 8 and photo.dtype == np.uint16:
-        photo = ((np.arange(65536) + 128) // 257).astype(np.uint8)[photo]
-    save_photo(target, photo, load_tags(path), quality)
+    is_raw = Path(path).suffix.lower() in RAW
+    photo = load_photo(path, 16 if is_raw else settings.depth)
+    photo = enhance(network, photo, settings.brightness, settings.strength,
+                    settings.tile)
+    if settings.depth == 8 and photo.dtype == np.uint16:
+        photo = eight_bits(photo)
+    save_photo(target, photo, load_tags(path), settings.quality)
     return Result(photo.shape[0] * photo.shape[1] / 1e6,
-                  brightness_note(target, photo, brightness))
+                  brightness_note(target, photo, settings.brightness))

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 
-from lowlight import files
+from lowlight import files, kinds
 from lowlight.files import load_photo, load_tags, save_photo
 from lowlight.network import Network
 from lowlight.photo import mean_luma
@@ -84,6 +84,15 @@ def test_deep_grey_and_floats_are_scaled(tmp_path):
     for name in ("deep.png", "deep.tif"):
         read = saved(tmp_path, Image.fromarray(levels), name)
         assert read[0, :, 0].tolist() == [0, 1, 128, 255]
+    levels = np.arange(0, 65536, 5, np.uint16)[:, None]     # rounded alike by all readers
+    colour = np.broadcast_to(levels[..., None], (*levels.shape, 3))
+    for name, image in (("grey.png", levels), ("colour.tif", colour)):
+        if name == "grey.png":
+            Image.fromarray(image).save(tmp_path / name)
+        else:
+            save_photo(tmp_path / name, image)
+        assert np.array_equal(load_photo(tmp_path / name)[..., 0],
+                              np.round(levels / 257.0)), name
     floats = np.zeros((600, 1), np.float32)
     floats[:3, 0] = 0, 0.5, 1               # the largest level lies in another band
     read = saved(tmp_path, Image.fromarray(floats), "float.tif")
@@ -163,11 +172,19 @@ def test_too_many_pixels_are_refused_before_decoding(tmp_path, rng, monkeypatch)
     write_dng(tmp_path / "a.dng", 6554)
     write_heic(tmp_path / "a.heic", photo)
     save_photo(tmp_path / "a.tif", photo.astype(np.uint16))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5_000)
+    monkeypatch.setattr(kinds, "MAX_PIXELS", 10_000)
     for name in ("a.dng", "a.heic", "a.tif"):
         for depth in (8, 16):
             with pytest.raises(ValueError, match=f"{name}: refused"):
                 load_photo(tmp_path / name, depth)
+
+
+def test_the_limit_of_the_program_around_is_left_alone(tmp_path, rng, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 7)
+    photo = noise(rng, 30, 40)
+    save_photo(tmp_path / "a.png", photo)
+    assert np.array_equal(load_photo(tmp_path / "a.png"), photo)
+    assert Image.MAX_IMAGE_PIXELS == 7
 
 
 def test_clips_of_other_kinds_get_a_remedy(tmp_path):
@@ -539,7 +556,7 @@ NETWORK = Network(lambda photo, thumbnail, window: photo ** 0.5, multiple=16, ra
 def test_enhance_photo_brightens_and_keeps_tags(tmp_path, rng, name, depth):
     source, target = tmp_path / "a.jpg", tmp_path / name
     Image.fromarray(noise(rng, 30, 40) // 4).save(source, exif=exif_block(6))
-    result = files.enhance_photo(NETWORK, source, target, depth=depth)
+    result = files.enhance_photo(NETWORK, source, target, files.Settings(depth=depth))
     assert result == (0.0012, "")
     before, after = (load_photo(path, depth) for path in (source, target))
     largest = np.iinfo(after.dtype).max
@@ -552,7 +569,8 @@ def test_a_brightness_out_of_reach_is_said(tmp_path):
     half[:, 30:] = 255                          # pure black and white cannot be moved
     source, target = tmp_path / "a.png", tmp_path / "b.png"
     save_photo(source, half)
-    result = files.enhance_photo(NETWORK, source, target, 0.9)
+    result = files.enhance_photo(NETWORK, source, target, files.Settings(0.9))
     assert "b.png: mean luma 0.50 instead of 0.9" in result.note
-    assert files.enhance_photo(NETWORK, source, target, 0.5).note == ""
+    result = files.enhance_photo(NETWORK, source, target, files.Settings(0.5))
+    assert result.note == ""
     assert mean_luma(load_photo(target)) == pytest.approx(0.5, abs=0.02)
