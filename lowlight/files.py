@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 from PIL.ExifTags import Base
 
-from lowlight.kinds import (HEIC, MAX_PIXELS, RAW, check_pixels, no_warnings, opened,
-                            quiet_stderr)
+from lowlight.kinds import (HEIC, MAX_PIXELS, PACKAGES, RAW, check_pixels, kind_of,
+                            TIFF_STARTS, no_warnings, opened, quiet_stderr)
 from lowlight.photo import BAND, TILE, eight_bits, enhance, mean_luma, quantise
 from lowlight.tags import Tags, dots_per_inch, exif_directory, load_tags
 
@@ -28,7 +28,6 @@ CLIPS = {".mp4", ".mov", ".mkv", ".webm"}
 OTHER_CLIPS = {".avi", ".m4v", ".3gp", ".mts", ".wmv", ".gifv"}
 NO_PHOTO = {".txt", ".md", ".json", ".csv", ".db", ".ini", ".xml", ".html", ".pdf",
             ".xmp", ".aae"}                     # the last two lie beside raw and HEIC
-EXTRAS = [("heic", "pillow_heif", HEIC), ("raw", "rawpy", RAW)]
 
 
 class Result(NamedTuple):
@@ -80,12 +79,12 @@ def load_photo(path, depth=8):
     """
     path = Path(path)
     check_suffix(path)
+    kind = kind_of(path)
+    check_package(path, kind)
     try:
-        if path.suffix.lower() in RAW:
+        if kind == "raw":
             return develop(path, depth)
-        # Of TIFF with 16 bits Pillow misreads some kinds and refuses others.
-        try_deep = depth == 16 or path.suffix.lower() in TIFF
-        deep = read_sixteen_bits(path) if try_deep else None
+        deep = read_sixteen_bits(path, kind, depth)
         photo = read_eight_bits(path) if deep is None else deep
     except Image.DecompressionBombError:
         raise ValueError(f"{path}: refused, more than {MAX_PIXELS:,} "
@@ -103,13 +102,16 @@ def check_suffix(path):
     suffix = path.suffix.lower()
     if suffix in OTHER_CLIPS:
         raise ValueError(f"{path}: clips are read as MP4, MOV, MKV or WebM; convert it")
-    for extra, package, suffixes in EXTRAS:
-        if suffix in suffixes:
-            try:
-                import_module(package)
-            except ImportError:
-                raise ValueError(f"{path}: needs one more package: pip install "
-                                 f"'lowlight[{extra}]'") from None
+
+
+def check_package(path, kind):
+    """ValueError with the remedy if the package that reads this kind is missing."""
+    if kind in PACKAGES:
+        try:
+            import_module(PACKAGES[kind])
+        except ImportError:
+            raise ValueError(f"{path}: needs one more package: pip install "
+                             f"'lowlight[{kind}]'") from None
 
 
 def describe(error):
@@ -150,11 +152,14 @@ def band_to_rgb(image, white):
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def read_sixteen_bits(path):
-    """uint16 (H, W, 3), upright, or None if the file has no more than 8 bits."""
-    if path.suffix.lower() in HEIC:
-        return read_deep_heic(path)
-    if path.suffix.lower() in SIXTEEN_BIT_FORMATS:
+def read_sixteen_bits(path, kind, depth):
+    """uint16 (H, W, 3), upright, or None if Pillow reads the file as well or better."""
+    if kind == "heic":
+        return read_deep_heic(path) if depth == 16 else None
+    with open(path, "rb") as file:
+        head = file.read(4)
+    # Of TIFF with 16 bits Pillow misreads some kinds and refuses others.
+    if head in TIFF_STARTS or (head == b"\x89PNG" and depth == 16):
         return read_deep_scan(path)
     return None
 
@@ -162,8 +167,6 @@ def read_sixteen_bits(path):
 def read_deep_heic(path):
     """A HEIC photo of 10 or 12 bits as uint16 (H, W, 3), else None."""
     import pillow_heif
-    if not pillow_heif.is_supported(path):      # a JPEG by another name
-        return None
     image = pillow_heif.open_heif(path, convert_hdr_to_8bit=False)
     check_pixels(*image.size)
     if image.mode not in ("RGB;16", "RGBA;16"):
@@ -306,9 +309,9 @@ def brightness_note(path, photo, brightness):
 
 
 def enhance_photo(network, path, target, settings=Settings()):
-    """Enhance the photo file `path` into the file `target`; returns its Result."""
+    """Enhance the photo file `path` into the file `target`: a Result."""
     # The darkest levels of a raw photo, which 8 bits round away, are worth reading.
-    is_raw = Path(path).suffix.lower() in RAW
+    is_raw = kind_of(Path(path)) == "raw"
     photo = load_photo(path, 16 if is_raw else settings.depth)
     photo = enhance(network, photo, settings.brightness, settings.strength,
                     settings.tile)

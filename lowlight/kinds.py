@@ -1,16 +1,105 @@
-"""What kind of file a photo is, and its opening by Pillow."""
+"""What kind of file a photo is, by its content, and its opening by Pillow."""
 import contextlib
 import os
 import threading
 import warnings
 
 from PIL import Image
+from PIL.ExifTags import Base
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 HEIC = {".heic", ".heif", ".hif"}
-RAW = {".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw"}
+RAW = {     # what LibRaw reads, by the suffixes of its cameras
+    ".3fr", ".arw", ".bay", ".cap", ".cr2", ".cr3", ".crw", ".dc2", ".dcr", ".dcs",
+    ".dng", ".drf", ".erf", ".fff", ".gpr", ".iiq", ".k25", ".kc2", ".kdc", ".mdc",
+    ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".ori", ".pef", ".ptx", ".raf",
+    ".raw", ".rw2", ".rwl", ".rwz", ".sr2", ".srf", ".srw", ".x3f"}
+PACKAGES = {"heic": "pillow_heif", "raw": "rawpy"}      # that read a kind of file
 MAX_PIXELS = 200_000_000        # more is taken for an attack; phones make up to this
 LIMIT = threading.RLock()       # Pillow's limit belongs to the program that imports us
 QUIET = threading.Lock()        # two threads would lose the descriptor
+
+# How files begin.
+PHOTO_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF")
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")          # the last two: BigTIFF
+RAW_STARTS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"\0MRM", b"FOVb",
+              b"II\x1a\0\0\0HEAPCCDR", b"II*\0\x10\0\0\0CR")
+PHASE_ONE = (b"IIII", b"MMMM")              # bytes 8 to 12 of what is TIFF otherwise
+HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+
+# Tags and values of TIFF directories in which a sensor's pixels lie.
+CFA_PATTERN, DNG_VERSION = 33422, 50706
+SENSOR_PHOTOMETRIC = {32803, 34892}         # one colour a pixel; linear DNG
+SENSOR_COMPRESSION = {32767, 34713, 65535}  # Sony, Nikon, Pentax
+MAX_DIRECTORIES = 50                        # of a TIFF that are looked at
+
+
+def kind_of(path):
+    """"heic", "raw" or, for what Pillow reads, "other": what the file `path` holds.
+
+    The name decides only where the content says nothing, and for TIFF under the name of
+    a raw file, in which the first picture is a preview.
+    """
+    suffix = path.suffix.lower()
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        head = file.read(64)
+        if head[4:8] == b"ftyp":
+            return kind_of_brands(head)
+        if head.startswith(PHOTO_STARTS):
+            return "other"
+        if head.startswith(RAW_STARTS) or holds_sensor(file, head):
+            return "raw"
+    if suffix in RAW:
+        return "raw"
+    return "heic" if suffix in HEIC else "other"
+
+
+def kind_of_brands(head):
+    """The kind of a file whose first box, of type ftyp, begins the bytes `head`."""
+    brands = {head[start:start + 4] for start in range(8, len(head), 4)}
+    if head[8:12] == b"crx ":
+        return "raw"
+    if brands & {b"avif", b"avis"} or not brands & HEIC_BRANDS:
+        return "other"
+    return "heic"
+
+
+def holds_sensor(file, head):
+    """Whether an open file that begins with `head` is a TIFF with a sensor's pixels, or
+    one whose first picture is but a preview."""
+    if not head.startswith(TIFF_STARTS):
+        return False
+    if head[8:12] in PHASE_ONE:
+        return True
+    with contextlib.suppress(Exception):    # malformed directories raise many types
+        directories = list(tiff_directories(file, head))
+        is_preview = directories[0].get(Base.NewSubfileType, 0) & 1
+        return bool(is_preview and directories[1:]) or any(map(is_of_sensor, directories))
+    return False
+
+
+def tiff_directories(file, head):
+    """Yield the directories of an open TIFF file, those within others as well."""
+    header = head[:16] if b"+" in head[:4] else head[:8]
+    offsets, seen = [ImageFileDirectory_v2(header).next], {0}
+    while offsets and len(seen) <= MAX_DIRECTORIES:
+        offset = offsets.pop(0)
+        if offset not in seen:
+            seen.add(offset)
+            directory = ImageFileDirectory_v2(header)
+            file.seek(offset)
+            directory.load(file)
+            yield directory
+            inner = directory.get(Base.SubIFDs, ())
+            offsets += inner if isinstance(inner, tuple) else (inner,)
+            offsets.append(directory.next)
+
+
+def is_of_sensor(directory):
+    """Whether a TIFF directory describes pixels as a sensor gives them."""
+    return (CFA_PATTERN in directory or DNG_VERSION in directory
+            or directory.get(Base.PhotometricInterpretation) in SENSOR_PHOTOMETRIC
+            or directory.get(Base.Compression) in SENSOR_COMPRESSION)
 
 
 def check_pixels(width, height):
@@ -35,9 +124,9 @@ def opened(path):
 
 def open_image(path):
     """A PIL image of the file `path`, not yet decoded."""
-    if path.suffix.lower() in HEIC:
-        import pillow_heif
-        pillow_heif.register_heif_opener()
+    if kind_of(path) == "heic":
+        import pillow_heif                  # registered nowhere, so of no effect elsewhere
+        return pillow_heif.HeifImageFile(path)
     return Image.open(path)
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from PIL.ExifTags import IFD, Base
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from lowlight.kinds import RAW, no_warnings, opened
+from lowlight.kinds import kind_of, no_warnings, opened
 
 DESCRIPTIVE = {
     Base.ImageDescription, Base.Make, Base.Model, Base.Orientation, Base.XResolution,
@@ -49,7 +49,7 @@ def load_tags(path):
     """
     path = Path(path)
     with contextlib.suppress(Exception):
-        if path.suffix.lower() in RAW:
+        if kind_of(path) == "raw":
             with open(path, "rb") as file:
                 exif = Image.Exif()
                 exif.load_from_fp(file)

@@ -463,6 +463,65 @@ def test_raw_is_upright_and_keeps_its_tags(tmp_path):
             assert (exif[0x0110], exif[0x9003], exif[0x0112]) == ("A camera", DATE, 1)
 
 
+def write_sensor_behind_preview(path):
+    """A TIFF as of a camera: a preview of 60 x 80, the sensor's pixels within it."""
+    with tifffile.TiffWriter(path) as file:
+        file.write(np.full((60, 80, 3), 9, np.uint8), photometric="rgb", subfiletype=1,
+                   subifds=1, metadata=None, extratags=[(271, 2, 0, "NIKON", True)])
+        file.write(np.full((100, 150), 900, np.uint16), photometric=32803,
+                   metadata=None, extratags=[(33421, 3, 2, (2, 2), True),
+                                             (33422, 1, 4, bytes([0, 1, 1, 2]), True)])
+
+
+@pytest.mark.parametrize("name", ["a.nrw", "a.3fr", "a.unknown", "a.tif", "a.jpg"])
+@pytest.mark.parametrize("write", [lambda path: write_dng(path, 655),
+                                   write_sensor_behind_preview])
+def test_raw_is_known_by_its_content(tmp_path, name, write):
+    pytest.importorskip("rawpy")
+    write(tmp_path / name)
+    for depth in (8, 16):
+        photo = load_photo(tmp_path / name, depth)
+        assert photo.shape == (100, 150, 3)
+        assert photo.dtype == f"uint{depth}"
+
+
+def test_a_preview_is_never_taken_for_the_photo(tmp_path, rng):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(noise(rng, 6, 8), photometric="rgb", subfiletype=1)
+        file.write(noise(rng, 60, 80), photometric="rgb")
+    with pytest.raises(ValueError, match="a.tif: not a readable photo.*convert it"):
+        load_photo(tmp_path / "a.tif")
+    with tifffile.TiffWriter(tmp_path / "pages.tif") as file:   # equal pages: the first
+        file.write(noise(rng, 6, 8), photometric="rgb")
+        file.write(noise(rng, 60, 80), photometric="rgb")
+    assert load_photo(tmp_path / "pages.tif").shape == (6, 8, 3)
+
+
+def test_heic_and_jpeg_are_known_by_their_content(tmp_path, rng, monkeypatch):
+    photo = noise(rng, 40, 60)
+    write_heic(tmp_path / "a.heic", photo, exif=exif_block(1))
+    for name in ("a.jpg", "a.png", "a.nef"):
+        (tmp_path / name).write_bytes((tmp_path / "a.heic").read_bytes())
+        read = load_photo(tmp_path / name)
+        assert np.array_equal(read, load_photo(tmp_path / "a.heic"))
+        assert load_tags(tmp_path / name) == load_tags(tmp_path / "a.heic")
+    assert "HEIF" not in Image.registered_extensions().values()
+    Image.fromarray(photo).save(tmp_path / "jpeg", "JPEG", exif=exif_block(1))
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setitem(sys.modules, "rawpy", None)
+    for name in ("b.heic", "b.cr2", "b.tif", "b.png"):
+        (tmp_path / name).write_bytes((tmp_path / "jpeg").read_bytes())
+        assert np.array_equal(load_photo(tmp_path / name), load_photo(tmp_path / "jpeg"))
+        assert told(tmp_path / name)[1] == "A camera"
+
+
+def test_16_bits_are_known_by_the_content(tmp_path, rng):
+    photo = noise(rng, 20, 30, dtype=np.uint16)
+    save_photo(tmp_path / "a.png", photo)
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.png").read_bytes())
+    assert np.array_equal(load_photo(tmp_path / "a.jpg", 16), photo)
+
+
 @pytest.mark.parametrize("name, package, extra", [("a.HEIC", "pillow_heif", "heic"),
                                                   ("a.cr3", "rawpy", "raw")])
 def test_a_missing_package_is_named(tmp_path, monkeypatch, name, package, extra):
