@@ -5,7 +5,7 @@ imported by the first file that needs them.
 """
 import contextlib
 import os
-import tempfile
+import secrets
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -47,22 +47,30 @@ class Settings:
 
 
 @contextlib.contextmanager
-def whole_file(path):
-    """A temporary path beside `path` that takes its place once the block succeeds."""
+def whole_file(path, mode=0o666):
+    """A temporary path beside `path` that takes its place once the block succeeds.
+
+    `mode`: permissions of the file; the umask takes away from them, as from all files.
+    """
     path, part = Path(path), None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(path.suffix, ".part-", path.parent)
-        os.close(handle)
-        yield Path(part)
-        os.chmod(part, 0o644)
+        unused = path.with_name(f".part-{secrets.token_hex(8)}{path.suffix}")
+        os.close(os.open(unused, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+        part = unused
+        yield part
         os.replace(part, path)
     except OSError as error:
         raise OSError(f"{path}: cannot be written ({error.strerror or error}); "
                       "make room or choose another folder") from error
     finally:
         if part:
-            Path(part).unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
+
+
+def private_mode(path):
+    """Permissions of a file made from `path`: no others read it than may read `path`."""
+    return 0o600 | (Path(path).stat().st_mode & 0o666)
 
 
 # Reading
@@ -89,6 +97,10 @@ def load_photo(path, depth=8):
     except Image.DecompressionBombError:
         raise ValueError(f"{path}: refused, more than {MAX_PIXELS:,} "
                          "pixels; scale it down first") from None
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such file; check its name") from None
+    except PermissionError:
+        raise ValueError(f"{path}: may not be read; change its permissions") from None
     except Exception as error:                  # decoders raise nearly every type
         raise ValueError(f"{path}: not a readable photo ({describe(error)}); "
                          "replace it or convert it to PNG") from None
@@ -208,16 +220,16 @@ def develop(path, depth):
 # Writing
 
 @no_warnings()
-def save_photo(path, photo, tags=None, quality=95):
+def save_photo(path, photo, tags=None, quality=95, mode=0o666):
     """Write a photo (H, W, 3), uint8 or uint16, in the format of the suffix of `path`.
 
     uint16 goes into PNG and TIFF. `tags`: what `load_tags` returns; BMP holds none.
-    `quality`: of JPEG and WebP. The file is written whole or not at all. Raises
+    `quality`: of JPEG and WebP. `mode`: permissions, less those of the umask. The file is written whole or not at all. Raises
     ValueError where the format cannot hold the photo, OSError where there is no room.
     """
     path, tags = Path(path), tags or Tags()
     check_format(path, photo)
-    with whole_file(path) as part:
+    with whole_file(path, mode) as part:
         try:
             write = (write_tiff if path.suffix.lower() in TIFF
                      else write_deep_png if photo.dtype == np.uint16 else write_image)
@@ -317,6 +329,6 @@ def enhance_photo(network, path, target, settings=Settings()):
                     settings.tile)
     if settings.depth == 8 and photo.dtype == np.uint16:
         photo = eight_bits(photo)
-    save_photo(target, photo, load_tags(path), settings.quality)
+    save_photo(target, photo, load_tags(path), settings.quality, private_mode(path))
     return Result(photo.shape[0] * photo.shape[1] / 1e6,
                   brightness_note(target, photo, settings.brightness))

@@ -579,6 +579,22 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs permissions of POSIX")
+@pytest.mark.parametrize("umask, before, after", [
+    (0o022, 0o644, 0o644), (0o002, 0o664, 0o664), (0o077, 0o644, 0o600),
+    (0o002, 0o600, 0o600), (0o002, 0o640, 0o640), (0o022, 0o777, 0o644),
+    (0o022, 0o444, 0o644)])                 # who makes a photo may change it
+def test_a_result_is_no_less_private_than_its_photo(tmp_path, rng, umask, before, after):
+    Image.fromarray(noise(rng, 8, 8)).save(tmp_path / "a.png")
+    os.chmod(tmp_path / "a.png", before)
+    umask_before = os.umask(umask)
+    try:
+        files.enhance_photo(NETWORK, tmp_path / "a.png", tmp_path / "b.jpg")
+    finally:
+        os.umask(umask_before)
+    assert (tmp_path / "b.jpg").stat().st_mode & 0o777 == after
+
+
 def test_a_folder_that_is_a_file_is_named(tmp_path, rng):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(OSError, match="photo.png: cannot be written.*another folder"):
