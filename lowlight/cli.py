@@ -13,7 +13,7 @@ from lowlight import __version__, files, network
 from lowlight.photo import TILE
 
 MADE = "-bright"        # what the name of a result ends with where no folder is given
-FILE_SUFFIXES = (files.WRITTEN | files.CLIPS | files.OTHER_CLIPS | files.HEIC | files.RAW
+FILE_SUFFIXES = (files.WRITTEN | files.CLIPS | files.OTHER_CLIPS | files.HEIC
                  | {".gif", ".avif"})       # with which --out names a file, no folder
 # What systems keep beside photos: Synology, QNAP, Windows, macOS, Linux.
 SYSTEM_FOLDERS = {"@eaDir", "#recycle", "#snapshot", "@tmp", "@Recycle", "$RECYCLE.BIN",

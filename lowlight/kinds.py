@@ -3,6 +3,7 @@ import contextlib
 import os
 import threading
 import warnings
+from pathlib import Path
 
 from PIL import Image
 from PIL.ExifTags import Base
@@ -95,6 +96,14 @@ def tiff_directories(file, head):
             offsets.append(directory.next)
 
 
+def first_directory(file, head):
+    """The first directory of an open TIFF file; empty for others and malformed ones."""
+    if head.startswith(TIFF_STARTS):
+        with contextlib.suppress(Exception):
+            return next(tiff_directories(file, head), {})
+    return {}
+
+
 def is_of_sensor(directory):
     """Whether a TIFF directory describes pixels as a sensor gives them."""
     return (CFA_PATTERN in directory or DNG_VERSION in directory
@@ -109,25 +118,37 @@ def check_pixels(width, height):
 
 
 @contextlib.contextmanager
-def opened(path):
-    """The file `path` as a PIL image, not yet decoded, under our limit of pixels."""
+def opened(source, kind="other"):
+    """A PIL image, not yet decoded, under our limit of pixels.
+
+    `source`: path or file object; `kind`: as of `kind_of`, "heic" or "other".
+    """
     with LIMIT, no_warnings():
         limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2        # Pillow refuses twice as much
         try:
-            with open_image(path) as image:
+            # By file object: what Pillow maps by name it does not turn, but garbles.
+            with open_file(source) as file, open_image(file, kind) as image:
                 check_pixels(*image.size)
                 yield image
         finally:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def open_image(path):
-    """A PIL image of the file `path`, not yet decoded."""
-    if kind_of(path) == "heic":
+def open_file(source):
+    """A path opened for reading; a file object at its beginning, to be left open."""
+    if isinstance(source, Path):
+        return open(source, "rb")
+    source.seek(0)
+    return contextlib.nullcontext(source)
+
+
+def open_image(file, kind):
+    """A PIL image of an open file, not yet decoded."""
+    if kind == "heic":
         import pillow_heif                  # registered nowhere, so of no effect elsewhere
-        return pillow_heif.HeifImageFile(path)
-    return Image.open(path)
+        return pillow_heif.HeifImageFile(file)
+    return Image.open(file)
 
 
 @contextlib.contextmanager

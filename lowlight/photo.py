@@ -118,6 +118,23 @@ def enhance_tiles(network, photo, thumbnail, tile=TILE):
             yield rows, columns, output[inner_rows, inner_columns]
 
 
+def is_colourless(photo):
+    """Whether the channels of a photo (H, W, 3) are equal in every pixel."""
+    for top in range(0, len(photo), BAND):
+        red, green, blue = np.moveaxis(photo[top:top + BAND], -1, 0)
+        if not (np.array_equal(red, green) and np.array_equal(red, blue)):
+            return False
+    return True
+
+
+def grey_of(photo):
+    """Luma (H, W) of a photo (H, W, 3), rounded to the type of the photo."""
+    grey = np.empty(photo.shape[:2], photo.dtype)
+    for top in range(0, len(photo), BAND):
+        grey[top:top + BAND] = np.round(photo[top:top + BAND] @ LUMA)
+    return grey
+
+
 def mean_luma(photo):
     """Mean luma of a uint8 or uint16 photo in [0, 1] (ITU-R BT.601)."""
     return photo.mean((0, 1)) @ LUMA / np.iinfo(photo.dtype).max

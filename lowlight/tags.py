@@ -8,6 +8,7 @@ import contextlib
 import io
 import re
 import struct
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,14 +16,17 @@ from PIL import Image
 from PIL.ExifTags import IFD, Base
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from lowlight.kinds import kind_of, no_warnings, opened
+from lowlight.kinds import kind_of, no_warnings, open_file, opened
 
 DESCRIPTIVE = {
     Base.ImageDescription, Base.Make, Base.Model, Base.Orientation, Base.XResolution,
     Base.YResolution, Base.ResolutionUnit, Base.Software, Base.DateTime, Base.Artist,
     Base.Copyright, Base.DateTimeOriginal}
+LARGEST_JPEG_EXIF = 65533                       # bytes of one segment
 OFFSETS = {Base.MakerNote, IFD.Interop}         # point to places, so cannot be moved
-XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>\s*))[2-8]")
+XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>\s*))([2-8])")
+XMP_PREVIEWS = re.compile(rb"<xmp:Thumbnails>.*?</xmp:Thumbnails>", re.DOTALL)
+XMP_TITLE = "XML:com.adobe.xmp"                 # of PNG
 XMP_OF_MORE = re.compile(rb"Container:Directory|GCamera:|hdrgm:")   # clips, gain maps
 
 
@@ -31,6 +35,15 @@ class Tags(NamedTuple):
     exif: bytes = b""
     icc_profile: bytes = b""
     xmp: bytes = b""
+
+
+PREVIEW_START, PREVIEW_LENGTH = 0x0201, 0x0202  # tags of EXIF's second directory
+PNG_HEADER = 33                                 # bytes: signature and chunk IHDR
+TAG_CHUNKS = {b"eXIf", b"iCCP", b"iTXt", b"tEXt", b"zTXt"}  # of PNG
+PROFILE_TEXTS = {                               # of ImageMagick, by what they hold
+    "exif": ("Raw profile type exif", "Raw profile type APP1"),
+    "icc_profile": ("Raw profile type icc", "Raw profile type icm"),
+    "xmp": ("Raw profile type xmp",)}
 
 
 class AsRead(str):
@@ -42,32 +55,126 @@ class AsRead(str):
 
 @no_warnings()
 def load_tags(path):
-    """Tags of the photo file `path` for an upright RGB photo; empty where unreadable.
+    """Tags of the photo file `path` for an upright photo; empty where unreadable.
 
-    Orientation is reset, the preview is taken out, and a colour profile of grey or CMYK
-    is left behind, as are the claims of phones that a clip or a gain map follows.
+    Orientation is reset, previews are taken out, and a colour profile of CMYK is left
+    behind, as are the claims of phones that a clip or a gain map follows.
     """
     path = Path(path)
     with contextlib.suppress(Exception):
-        if kind_of(path) == "raw":
+        kind = kind_of(path)
+        if kind == "raw":
             with open(path, "rb") as file:
                 exif = Image.Exif()
                 exif.load_from_fp(file)
                 return Tags(directory_bytes(describing(exif)))
-        with opened(path) as image:
-            return Tags(image_exif(image),
-                        rgb_profile(image.info.get("icc_profile") or b""),
-                        upright_xmp(image.info.get("xmp") or b""))
+        with opened(path, kind) as image:
+            info = tag_info(image, path)
+            return Tags(image_exif(image, info),
+                        photo_profile(info.get("icc_profile") or b""),
+                        upright_xmp(info.get("xmp") or b""))
     return Tags()
 
 
-def image_exif(image):
-    """EXIF bytes of an open PIL image; empty if there is none or it is malformed."""
+def tag_info(image, source):
+    """The dictionary `info` of an open PIL image, with the tags behind the pixels.
+
+    `source`: the path or file object it was opened from.
+    """
+    return png_info(source) if image.format == "PNG" else image.info
+
+
+def png_info(source):
+    """What Pillow's `info` holds of the tags of a PNG; empty if they are malformed."""
+    with contextlib.suppress(Exception):
+        with open_file(source) as file:
+            chunks = list(png_chunks(file, TAG_CHUNKS))
+        # Pillow decodes the chunks, put before the one pixel of another PNG.
+        one_pixel = io.BytesIO()
+        Image.new("L", (1, 1)).save(one_pixel, "PNG")
+        header = one_pixel.getvalue()[:PNG_HEADER]
+        rest = one_pixel.getvalue()[PNG_HEADER:]
+        tagged = header + b"".join(map(png_chunk, chunks)) + rest
+        with Image.open(io.BytesIO(tagged)) as image:
+            info = dict(image.info)
+        if XMP_TITLE in info and "xmp" not in info:     # as libvips writes it
+            info["xmp"] = info[XMP_TITLE].encode()
+        for name, titles in PROFILE_TEXTS.items():
+            for title in titles:
+                if name not in info and title in info:
+                    info[name] = profile_bytes(info[title])
+        return info
+    return {}
+
+
+def png_chunks(file, wanted=None):
+    """Yield (kind, data) of the chunks of an open PNG file, up to its end or a break.
+
+    `wanted`: a set of kinds; the others are passed over. None for all.
+    """
+    file.seek(8)                                # the signature
+    while len(header := file.read(8)) == 8:
+        length, kind = struct.unpack(">L4s", header)
+        if wanted and kind not in wanted:
+            file.seek(length + 4, 1)
+            continue
+        data = file.read(length)
+        is_whole = file.read(4) == struct.pack(">L", zlib.crc32(kind + data))
+        if is_whole or kind == b"IDAT":         # the rows up to the break are good
+            yield kind, data
+
+
+def png_chunk(chunk):
+    """(kind, data) as the bytes of a PNG's chunk."""
+    kind, data = chunk
+    return (struct.pack(">L", len(data)) + kind + data
+            + struct.pack(">L", zlib.crc32(kind + data)))
+
+
+def png_tags(tags):
+    """Yield the chunks of a PNG that hold `tags`, to be put before its pixels."""
+    if tags.icc_profile:
+        yield png_chunk((b"iCCP", b"icc\0\0" + zlib.compress(tags.icc_profile)))
+    if tags.exif:
+        yield png_chunk((b"eXIf", tags.exif.removeprefix(b"Exif\0\0")))
+    if tags.xmp:                                # uncompressed, in no language
+        title = XMP_TITLE.encode() + bytes(5)
+        yield png_chunk((b"iTXt", title + tags.xmp))
+
+
+def profile_bytes(text):
+    """What a raw profile holds: a line with its name, its length, then hex digits."""
+    with contextlib.suppress(ValueError):
+        _, _, digits = text.strip().split("\n", 2)
+        data = bytes.fromhex(digits)
+        for title in (b"http://ns.adobe.com/xap/1.0/\0", b"Exif\0\0"):
+            data = data.removeprefix(title)
+        return data
+    return b""
+
+
+def orientation_of(info):
+    """How pixels lie by the EXIF or XMP of a PIL image's `info`: 1 to 8, 1 is upright."""
+    with contextlib.suppress(Exception):        # malformed tags raise many types
+        exif = Image.Exif()
+        exif.load(info.get("exif") or b"")
+        if exif.get(Base.Orientation) in range(1, 9):
+            return exif[Base.Orientation]
+        if match := XMP_ORIENTATION.search(info.get("xmp") or b""):
+            return int(match[2])
+    return 1
+
+
+def image_exif(image, info):
+    """EXIF bytes of an open PIL image; empty if there is none or it is malformed.
+
+    `info`: as `tag_info` gives it.
+    """
     with contextlib.suppress(Exception):        # malformed EXIF raises many types
         if image.format == "TIFF":
             return directory_bytes(describing(image.getexif()))
-        if "exif" in image.info:
-            return upright_exif(image.info["exif"])
+        if "exif" in info:
+            return upright_exif(info["exif"])
     return b""
 
 
@@ -81,19 +188,53 @@ def upright_exif(exif):
     for entry in range(start + 2, end, 12):
         if struct.unpack_from(order + "H", exif, entry) == (Base.Orientation,):
             struct.pack_into(order + "HLHH", exif, entry + 2, 3, 1, 1, 0)
+    preview, = struct.unpack_from(order + "L", exif, end)
     struct.pack_into(order + "L", exif, end, 0)         # where the preview would follow
+    if preview:
+        with contextlib.suppress(struct.error):
+            exif = without_preview(exif, order, preview)
     return b"Exif\0\0" + bytes(exif)
 
 
-def rgb_profile(profile):
-    """A colour profile; empty if it is cut off or not one of RGB photos."""
+def without_preview(exif, order, directory):
+    """EXIF bytes without the bytes of the preview that the second directory points to.
+
+    They are cut off where they come last, as they mostly do, and else made zero, as
+    offsets elsewhere may not change. `order`: "<" or ">"; `directory`: its offset.
+    """
+    count, = struct.unpack_from(order + "H", exif, directory)
+    start = length = 0
+    for entry in range(directory + 2, directory + 2 + 12 * count, 12):
+        tag, _, _, value = struct.unpack_from(order + "HHLL", exif, entry)
+        if tag == PREVIEW_START:
+            start = value
+        if tag == PREVIEW_LENGTH:
+            length = value
+    end = min(start + length, len(exif))
+    if 0 < start < end:
+        exif[start:end] = bytes(end - start) if any(exif[end:]) else b""
+    return exif
+
+
+def exif_for_jpeg(exif):
+    """EXIF bytes small enough for JPEG if they can be: without the makers' notes."""
+    if len(exif) <= LARGEST_JPEG_EXIF:
+        return exif
+    return directory_bytes(exif_directory(exif)) or exif
+
+
+def photo_profile(profile):
+    """A colour profile; empty if it is cut off or not one of RGB or grey photos."""
     whole = len(profile) == int.from_bytes(profile[:4], "big")
-    return profile if whole and profile[16:20] == b"RGB " else b""
+    return profile if whole and profile[16:20] in (b"RGB ", b"GRAY") else b""
 
 
 def upright_xmp(xmp):
-    """XMP bytes with orientation 1; empty if they speak of more than one picture."""
-    return b"" if XMP_OF_MORE.search(xmp) else XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
+    """XMP bytes with orientation 1 and no previews; empty if they speak of more than
+    one picture."""
+    if XMP_OF_MORE.search(xmp):
+        return b""
+    return XMP_ORIENTATION.sub(rb"\g<1>1", XMP_PREVIEWS.sub(b"", xmp))
 
 
 def describing(exif):

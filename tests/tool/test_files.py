@@ -99,6 +99,21 @@ def test_deep_grey_and_floats_are_scaled(tmp_path):
     assert read[:3, 0, 1].tolist() == [0, 128, 255]
 
 
+def test_cmyk_goes_through_its_profile(tmp_path, rng):
+    pyvips = pytest.importorskip("pyvips")
+    dark = np.repeat(noise(rng, 300, 1) // 4, 20, 1)        # more rows than a band
+    cmyk = pyvips.Image.new_from_array(dark, interpretation="srgb").icc_transform("cmyk")
+    for name in ("a.jpg", "a.tif"):
+        cmyk.write_to_file(tmp_path / name)
+        managed = pyvips.Image.new_from_file(tmp_path / name).icc_transform(
+            "srgb", embedded=True).numpy()
+        read = load_photo(tmp_path / name)
+        assert np.abs(read - managed.astype(float)).max() <= 2, name
+        assert load_tags(tmp_path / name).icc_profile == b""
+    Image.open(tmp_path / "a.tif").save(tmp_path / "odd.tif", icc_profile=SRGB)
+    assert load_photo(tmp_path / "odd.tif").shape == (300, 20, 3)
+
+
 def test_alpha_is_dropped_not_blended(tmp_path):
     clear = Image.new("RGBA", (4, 4), (200, 100, 50, 0))
     assert (saved(tmp_path, clear) == [200, 100, 50]).all()
@@ -151,6 +166,42 @@ def test_a_cut_off_photo_is_refused(tmp_path, rng, name, depth, capfd):
     with pytest.raises(ValueError, match=f"{name}: not a readable photo.*replace it"):
         load_photo(path, depth)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name, options", [
+    ("a.jpg", {"quality": 92}), ("progressive.jpg", {"progressive": True}),
+    ("grey.jpg", {"quality": 92}), ("a.png", {}), ("deep.png", {}), ("deep.tif", {}),
+    ("a.bmp", {}), ("a.tif", {})])
+def test_a_photo_that_lacks_its_last_bytes_is_read_with_a_note(tmp_path, rng, name,
+                                                               options):
+    photo = np.clip(np.add.outer(np.arange(240), np.arange(320)) / 9 + 5, 0, 255)
+    photo = photo.astype(np.uint8)[..., None] + noise(rng, 240, 320) // 16
+    path = tmp_path / name
+    if "deep" in name:
+        save_photo(path, photo * np.uint16(257))
+    else:
+        Image.fromarray(photo).convert("L" if "grey" in name else "RGB").save(
+            path, **options)
+    content, whole = path.read_bytes(), load_photo(path)
+    for lost in (1, 2, 3, 20, 50):
+        path.write_bytes(content[:-lost])
+        picture = files.read_picture(path)
+        damaged = (picture.photo != whole).any((1, 2))
+        assert damaged.sum() <= 17, lost
+        is_whole = path.suffix == ".png" and lost <= 20     # the pixels end before
+        assert is_whole or f"{name}: the end of the file is missing" in picture.note
+    for share in (0.5, 0.75, 0.9):
+        path.write_bytes(content[:int(share * len(content))])
+        with pytest.raises(ValueError, match=f"{name}: not a readable photo"):
+            load_photo(path)
+
+
+def test_a_cut_tiff_whose_tags_are_lost_is_refused(tmp_path, rng):
+    Image.fromarray(noise(rng, 90, 90)).save(tmp_path / "a.tif", compression="jpeg")
+    content = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(content[:-20])
+    with pytest.raises(ValueError, match="a.tif: not a readable photo"):
+        load_photo(tmp_path / "a.tif")
 
 
 def huge_png():
@@ -265,6 +316,22 @@ def test_8_and_16_bits_are_turned_alike(tmp_path, rng, name, orientation):
     assert np.abs(load_photo(tmp_path / name) - deep / 257.0).max() <= 1
 
 
+MODES = [*((name, mode) for name in ("a.tif", "a.png")
+           for mode in ("L", "LA", "RGB", "RGBA", "P", "1")),
+         ("a.tif", "CMYK"), ("a.jpg", "L"), ("a.jpg", "RGB"), ("a.jpg", "CMYK"),
+         ("a.webp", "RGB"), ("a.webp", "RGBA")]
+
+
+@pytest.mark.parametrize("name, mode", MODES)
+def test_every_mode_is_turned(tmp_path, rng, name, mode):
+    image = Image.fromarray(noise(rng, 20, 30)).convert("RGBA").convert(mode)
+    image.save(tmp_path / name, exif=exif_block(6), lossless=True)
+    assert load_photo(tmp_path / name).shape == (30, 20, 3)
+    if name[2:] in ("tif", "png"):
+        wanted = np.asarray(image.convert("RGBA").convert("RGB"))
+        assert np.array_equal(load_photo(tmp_path / name), np.rot90(wanted, -1))
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "A.TIFF"])
 def test_16_bits_round_trip(tmp_path, rng, name):
     photo = noise(rng, 37, 53, dtype=np.uint16)
@@ -365,7 +432,7 @@ def test_tiffs_of_every_mode_keep_the_tags_and_no_layout(tmp_path, rng):
     exif = Image.Exif()
     exif[0x010F] = "A scanner"
     exif.get_ifd(0x8769)[0x9003] = DATE
-    for mode in ("L", "RGB", "RGBA", "CMYK", "1", "P"):
+    for mode in ("L", "RGB", "RGBA", "CMYK", "1", "P", "LA"):
         image = Image.fromarray(noise(rng, 20, 30)).convert(mode)
         image.save(tmp_path / "a.tif", exif=exif.tobytes())
         for target in ("b.tif", "b.jpg"):
@@ -637,6 +704,135 @@ def test_enhance_photo_brightens_and_keeps_tags(tmp_path, rng, name, depth):
     largest = np.iinfo(after.dtype).max
     assert np.abs(after / largest - (before / largest) ** 0.5).mean() < 0.02
     assert told(tmp_path / name)[:3] == (1, "A camera", b"Jose")
+
+
+def tinted(photo, thumbnail, window):
+    """A network that brightens, and invents a colour."""
+    return photo ** np.array([0.4, 0.5, 0.6], np.float32)
+
+
+TINTING = Network(tinted, multiple=16, radius=8)
+
+
+@pytest.mark.parametrize("source", ["a.png", "a.jpg", "a.tif", "deep.png", "deep.tif"])
+@pytest.mark.parametrize("target", ["b.png", "b.jpg", "b.webp", "b.tif", "b.bmp",
+                                    "deep.png", "deep.tif"])
+def test_grey_stays_grey(tmp_path, rng, source, target):
+    (tmp_path / "out").mkdir()
+    path, result = tmp_path / source, tmp_path / "out" / target
+    grey = rng.integers(0, 60, (30, 40)).astype(np.uint8)
+    save_photo(path, grey * np.uint16(257) if "deep" in source else grey)
+    settings = files.Settings(depth=16 if "deep" in target else 8)
+    files.enhance_photo(TINTING, path, result, settings)
+    bright = load_photo(result)
+    assert mean_luma(bright) > 1.5 * mean_luma(load_photo(path))
+    spread = bright.max(-1).astype(int) - bright.min(-1)
+    assert spread.max() <= (1 if target == "b.webp" else 0)     # which has no grey
+    if target != "b.webp":
+        with Image.open(result) as image:
+            assert image.getbands() in (("L",), ("I",))
+
+
+def test_equal_channels_stay_equal(tmp_path, rng):
+    grey = rng.integers(0, 60, (300, 40)).astype(np.uint8)      # more rows than a band
+    save_photo(tmp_path / "a.png", np.dstack([grey] * 3))
+    files.enhance_photo(TINTING, tmp_path / "a.png", tmp_path / "b.png")
+    with Image.open(tmp_path / "b.png") as image:
+        assert image.mode == "RGB"
+    assert np.ptp(load_photo(tmp_path / "b.png").astype(int), -1).max() == 0
+    still = files.Settings(strength=0.0)
+    files.enhance_photo(TINTING, tmp_path / "a.png", tmp_path / "same.png", still)
+    assert np.array_equal(load_photo(tmp_path / "same.png")[..., 0], grey)
+    one_red = np.dstack([grey] * 3)
+    one_red[-1, -1] = 9, 0, 0
+    save_photo(tmp_path / "a.png", one_red)
+    files.enhance_photo(TINTING, tmp_path / "a.png", tmp_path / "b.png")
+    assert np.ptp(load_photo(tmp_path / "b.png").astype(int), -1).max() > 0
+
+
+def test_a_grey_profile_stays_with_grey(tmp_path, rng):
+    profile = bytearray(SRGB)
+    profile[16:20] = b"GRAY"
+    grey = Image.fromarray(rng.integers(0, 60, (30, 40)).astype(np.uint8))
+    grey.save(tmp_path / "a.jpg", icc_profile=bytes(profile))
+    for name in ("b.jpg", "b.tif", "b.webp"):
+        files.enhance_photo(NETWORK, tmp_path / "a.jpg", tmp_path / name)
+    for name in ("b.jpg", "b.tif"):
+        with Image.open(tmp_path / name) as image:
+            assert image.info["icc_profile"] == profile
+    with Image.open(tmp_path / "b.webp") as image:
+        assert "icc_profile" not in image.info
+
+
+def cut_out(rng, mode):
+    """A PIL image of 30 x 40 of a mode with alpha, and its alpha."""
+    alpha = rng.integers(0, 255, (30, 40)).astype(np.uint8)
+    image = Image.fromarray(np.dstack([noise(rng, 30, 40) // 4, alpha]))
+    if mode == "P":
+        alpha = np.where(alpha > 127, 255, 0).astype(np.uint8)
+        image.putalpha(Image.fromarray(alpha))
+        return image.quantize(64), np.asarray(image.quantize(64).convert("RGBA"))[..., 3]
+    return image.convert(mode), alpha
+
+
+@pytest.mark.parametrize("source, mode", [
+    ("a.png", "RGBA"), ("a.png", "LA"), ("a.png", "P"), ("a.webp", "RGBA"),
+    ("a.tif", "RGBA"), ("a.tif", "LA")])
+@pytest.mark.parametrize("target, depth", [("b.png", 8), ("b.webp", 8), ("b.tif", 8),
+                                           ("b.png", 16), ("b.tif", 16)])
+def test_alpha_is_kept(tmp_path, rng, source, mode, target, depth):
+    image, alpha = cut_out(rng, mode)
+    image.save(tmp_path / source, exif=exif_block(6), lossless=True, exact=True)
+    alpha = np.rot90(alpha, -1)
+    settings = files.Settings(depth=depth)
+    result = files.enhance_photo(NETWORK, tmp_path / source, tmp_path / target, settings)
+    assert result.note == ""
+    picture = files.read_picture(tmp_path / target)
+    assert np.array_equal(picture.alpha, alpha)
+    assert picture.is_grey == (mode == "LA" and target != "b.webp")
+    if target == "b.tif":
+        bands = tifffile.imread(tmp_path / target).shape[2]
+        assert bands == (2 if mode == "LA" else 4)
+
+
+@pytest.mark.parametrize("target", ["b.jpg", "b.bmp"])
+def test_alpha_that_a_format_has_not_is_noted(tmp_path, rng, target):
+    image, _ = cut_out(rng, "RGBA")
+    image.save(tmp_path / "a.png")
+    result = files.enhance_photo(NETWORK, tmp_path / "a.png", tmp_path / target)
+    assert f"{target}: its transparency is lost; PNG, WebP and TIFF keep it" in result.note
+    under = load_photo(tmp_path / "a.png") / 255
+    assert np.abs(load_photo(tmp_path / target) / 255 - under ** 0.5).mean() < 0.1
+    with pytest.raises(ValueError, match=f"{target}: .*choose PNG, WebP or TIFF"):
+        save_photo(tmp_path / target, noise(rng, 2, 2), alpha=np.zeros((2, 2), np.uint8))
+    with pytest.raises(ValueError, match="a.png: expected alpha uint8"):
+        save_photo(tmp_path / "a.png", noise(rng, 2, 2), alpha=np.zeros((2, 3), np.uint8))
+
+
+def test_alpha_that_hides_nothing_is_left_out(tmp_path, rng):
+    opaque = Image.fromarray(noise(rng, 20, 30))
+    opaque.putalpha(255)
+    opaque.save(tmp_path / "a.png")
+    result = files.enhance_photo(NETWORK, tmp_path / "a.png", tmp_path / "b.jpg")
+    assert result.note == ""
+    assert files.read_picture(tmp_path / "a.png").alpha is None
+
+
+def test_alpha_of_tiff_is_what_its_tag_says(tmp_path):
+    clear = np.full((20, 30, 4), 20000, np.uint16)
+    clear[..., 3] = 40000
+    for kind, level, alpha in (("unassalpha", 20000, 40000), ("assocalpha", 32768, 40000),
+                               ("unspecified", 20000, None)):
+        write_deep(tmp_path / "a.tif", clear, extrasamples=[kind])
+        write_deep(tmp_path / "b.tif", (clear // 257).astype(np.uint8),
+                   extrasamples=[kind])
+        for name in ("a.tif", "b.tif"):
+            picture = files.read_picture(tmp_path / name, 16)
+            assert np.abs(picture.photo - float(level)).max() <= 514, kind
+            if alpha is None:
+                assert picture.alpha is None
+            else:
+                assert np.abs(picture.alpha - float(alpha)).max() <= 257
 
 
 def test_a_brightness_out_of_reach_is_said(tmp_path):
