@@ -1,4 +1,4 @@
-"""Photo files in and out: 8 and 16 bits, HEIC, raw.
+"""Photo files in and out: 8 and 16 bits, alpha, grey, CMYK, HEIC, raw.
 
 An ordinary photo is read with NumPy and Pillow alone; pyvips, pillow-heif and rawpy are
 imported by the first file that needs them.
@@ -31,13 +31,13 @@ TIFF = {".tif", ".tiff"}
 SIXTEEN_BIT_FORMATS = {".png"} | TIFF
 ALPHA_FORMATS = {".png", ".webp"} | TIFF
 GREY_MODES = {"1", "L", "LA", "La"}             # of Pillow
-ALPHA_KINDS = PREMULTIPLIED_ALPHA, STRAIGHT_ALPHA = 1, 2    # of TIFF's ExtraSamples
+PREMULTIPLIED_ALPHA, STRAIGHT_ALPHA = 1, 2      # values of TIFF's tag ExtraSamples
 LARGEST_JPEG_XMP = 65504                        # bytes of one segment, less its title
 LARGEST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}      # pixels
 CLIPS = {".mp4", ".mov", ".mkv", ".webm"}
 OTHER_CLIPS = {".avi", ".m4v", ".3gp", ".mts", ".wmv", ".gifv"}
 NO_PHOTO = {".txt", ".md", ".json", ".csv", ".db", ".ini", ".xml", ".html", ".pdf",
-            ".xmp", ".aae"}                     # the last two lie beside raw and HEIC
+            ".xmp", ".aae", ".thm"}             # the last three: of raw, HEIC and clips
 
 
 class Result(NamedTuple):
@@ -136,7 +136,9 @@ def read_whole_or_completed(path, kind, depth):
         raise
     except Exception:
         from lowlight.mend import completed
-        content = completed(path)
+        content = None
+        with contextlib.suppress(Exception):    # damage raises nearly every type
+            content = completed(path)
         if content is None:
             raise
         picture = read_source(io.BytesIO(content), kind, depth)
@@ -166,7 +168,7 @@ def with_depth(picture, depth):
 
 def upright(picture, orientation):
     """A Picture turned as EXIF's `orientation`, 1 to 8, asks."""
-    if orientation == 1:
+    if orientation not in range(2, 9):
         return picture
     alpha = picture.alpha
     return picture._replace(photo=turned(picture.photo, orientation),
@@ -243,7 +245,8 @@ def to_rgb(image):
 def from_cmyk(image):
     """Conversion of a CMYK image to sRGB by its colour profile; None without one."""
     from PIL import ImageCms
-    with contextlib.suppress(ImageCms.PyCMSError, KeyError, OSError, TypeError):
+    with contextlib.suppress(ImageCms.PyCMSError, ImportError, KeyError, OSError,
+                             TypeError):            # none, a broken one, or one of RGB
         profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
         # Relative: the shadows stay as they print; perceptual would make them darker.
         return ImageCms.buildTransform(
@@ -284,10 +287,11 @@ def read_sixteen_bits(source, kind, depth):
     # Of TIFF with 16 bits Pillow misreads some kinds and refuses others; of PNG it takes
     # the high bytes.
     if head.startswith(TIFF_STARTS):
-        extra = np.atleast_1d(directory.get(Base.ExtraSamples, 0))
+        extra = np.atleast_1d(directory.get(Base.ExtraSamples, 0))[0]
         orientation = directory.get(Base.Orientation) or orientation_of(
             {"xmp": directory.get(Base.XMLPacket)})
-        return read_deep_scan(source, extra[0] in ALPHA_KINDS, orientation)
+        return read_deep_scan(source, extra in (PREMULTIPLIED_ALPHA, STRAIGHT_ALPHA),
+                              orientation)
     if head.startswith(b"\x89PNG") and head[24:25] == b"\x10":
         return read_deep_scan(source, True, orientation_of(png_info(source)))
     return None

@@ -13,6 +13,7 @@ from lowlight.kinds import first_directory, opened
 from lowlight.photo import BAND, ceil_div
 from lowlight.tags import png_chunk, png_chunks
 
+LARGEST = 2 ** 29       # bytes of a file or its rows that are looked at
 LOST_SHARE = 0.02       # of the rows, or of the bytes where rows cannot be counted
 LOST_ROWS = 17          # that may be lost even so: a JPEG's row of blocks blends into one
 END_OF_JPEG = b"\xff\xd9"
@@ -25,6 +26,8 @@ ROW_ABOVE = b"\x02"                     # PNG's filter that adds to the row abov
 
 def completed(path):
     """The bytes of the photo file `path` with an end; None if more than that is lost."""
+    if Path(path).stat().st_size > LARGEST:
+        return None
     content = Path(path).read_bytes()
     if content.startswith(b"\xff\xd8\xff"):
         return completed_jpeg(content)
@@ -101,11 +104,12 @@ def completed_png(content):
     if not chunks or chunks[0][0] != b"IHDR" or chunks[-1][0] == b"IEND":
         return None
     width, height, depth, colour, _, _, interlaced = struct.unpack(">LLBBBBB", chunks[0][1])
-    if interlaced:                              # its rows do not come in their order
-        return None
     row_bytes = 1 + ceil_div(width * depth * PNG_CHANNELS[colour], 8)
+    # Interlaced rows do not come in their order.
+    if interlaced or not 0 < height * row_bytes <= LARGEST:
+        return None
     packed = b"".join(data for kind, data in chunks if kind == b"IDAT")
-    rows = zlib.decompressobj().decompress(packed)
+    rows = zlib.decompressobj().decompress(packed, height * row_bytes)
     lost = height - len(rows) // row_bytes
     if lost > LOST_SHARE * height:
         return None

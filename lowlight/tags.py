@@ -28,15 +28,6 @@ XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>\s*))([2-8])")
 XMP_PREVIEWS = re.compile(rb"<xmp:Thumbnails>.*?</xmp:Thumbnails>", re.DOTALL)
 XMP_TITLE = "XML:com.adobe.xmp"                 # of PNG
 XMP_OF_MORE = re.compile(rb"Container:Directory|GCamera:|hdrgm:")   # clips, gain maps
-
-
-class Tags(NamedTuple):
-    """What a photo file says about its photo, as bytes to write into another file."""
-    exif: bytes = b""
-    icc_profile: bytes = b""
-    xmp: bytes = b""
-
-
 PREVIEW_START, PREVIEW_LENGTH = 0x0201, 0x0202  # tags of EXIF's second directory
 PNG_HEADER = 33                                 # bytes: signature and chunk IHDR
 TAG_CHUNKS = {b"eXIf", b"iCCP", b"iTXt", b"tEXt", b"zTXt"}  # of PNG
@@ -44,6 +35,13 @@ PROFILE_TEXTS = {                               # of ImageMagick, by what they h
     "exif": ("Raw profile type exif", "Raw profile type APP1"),
     "icc_profile": ("Raw profile type icc", "Raw profile type icm"),
     "xmp": ("Raw profile type xmp",)}
+
+
+class Tags(NamedTuple):
+    """What a photo file says about its photo, as bytes to write into another file."""
+    exif: bytes = b""
+    icc_profile: bytes = b""
+    xmp: bytes = b""
 
 
 class AsRead(str):
@@ -188,19 +186,19 @@ def upright_exif(exif):
     for entry in range(start + 2, end, 12):
         if struct.unpack_from(order + "H", exif, entry) == (Base.Orientation,):
             struct.pack_into(order + "HLHH", exif, entry + 2, 3, 1, 1, 0)
-    preview, = struct.unpack_from(order + "L", exif, end)
-    struct.pack_into(order + "L", exif, end, 0)         # where the preview would follow
-    if preview:
-        with contextlib.suppress(struct.error):
-            exif = without_preview(exif, order, preview)
+    with contextlib.suppress(struct.error):     # nothing may follow the first directory
+        preview, = struct.unpack_from(order + "L", exif, end)
+        struct.pack_into(order + "L", exif, end, 0)
+        if preview:
+            drop_preview(exif, order, preview)
     return b"Exif\0\0" + bytes(exif)
 
 
-def without_preview(exif, order, directory):
-    """EXIF bytes without the bytes of the preview that the second directory points to.
+def drop_preview(exif, order, directory):
+    """Take the preview that EXIF's second directory points to out of a bytearray.
 
-    They are cut off where they come last, as they mostly do, and else made zero, as
-    offsets elsewhere may not change. `order`: "<" or ">"; `directory`: its offset.
+    It is cut off where it comes last, as it mostly does, and else made zero, as offsets
+    elsewhere may not change. `order`: "<" or ">"; `directory`: its offset.
     """
     count, = struct.unpack_from(order + "H", exif, directory)
     start = length = 0
@@ -211,9 +209,10 @@ def without_preview(exif, order, directory):
         if tag == PREVIEW_LENGTH:
             length = value
     end = min(start + length, len(exif))
-    if 0 < start < end:
-        exif[start:end] = bytes(end - start) if any(exif[end:]) else b""
-    return exif
+    if 0 < start < end and any(exif[end:]):
+        exif[start:end] = bytes(end - start)
+    elif 0 < start < end:
+        del exif[start:]
 
 
 def exif_for_jpeg(exif):

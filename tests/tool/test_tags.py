@@ -144,10 +144,17 @@ def test_previews_in_xmp_are_left_behind(tmp_path, rng):
 def test_xmp_too_large_for_a_jpeg_costs_no_photo(tmp_path):
     large = XMP.replace(b"<x:xmpmeta>", b"<x:xmpmeta>" + b" " * 70_000)
     photo = np.zeros((4, 6, 3), np.uint8)
-    save_photo(tmp_path / "a.jpg", photo, tags.Tags(exif=b"Exif\0\0" + exif_of(1), xmp=large))
+    found = tags.Tags(exif=b"Exif\0\0" + exif_of(1), xmp=large)
+    save_photo(tmp_path / "a.jpg", photo, found)
     assert load_tags(tmp_path / "a.jpg").xmp == b""
     with Image.open(tmp_path / "a.jpg") as image:
         assert image.getexif()[0x010F] == "A camera"
+
+
+def test_exif_that_ends_with_its_first_directory_is_kept():
+    directory = struct.pack("<HHHLHH", 1, 0x0112, 3, 1, 6, 0)
+    upright = tags.upright_exif(b"II*\0" + struct.pack("<L", 8) + directory)
+    assert upright.endswith(struct.pack("<HHLHH", 0x0112, 3, 1, 1, 0))
 
 
 def test_damaged_chunks_cost_no_photo(tmp_path, rng):
