@@ -121,7 +121,8 @@ def work():
             elif path.suffix == ".mp4":
                 clips.enhance_clip(network, path, target)
             else:
-                files.enhance_photo(network, path, target, depth=16 if path.name[0] < "c" else 8)
+                depth = 16 if path.name[0] < "c" else 8
+                files.enhance_photo(network, path, target, files.Settings(depth=depth))
             answer = "result"
         except (ValueError, OSError) as error:
             named = str(path) in str(error) or str(target) in str(error)

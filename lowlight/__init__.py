@@ -12,7 +12,7 @@ from importlib import import_module
 
 __version__ = "0.2.0"
 HOMES = {"load": "network", "enhance": "photo", "set_brightness": "photo",
-         "load_photo": "files", "save_photo": "files", "load_tags": "files",
+         "load_photo": "files", "save_photo": "files", "load_tags": "tags",
          "enhance_clip": "clips", "export_model": "export"}
 __all__ = list(HOMES)
 

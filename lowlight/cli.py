@@ -1,6 +1,8 @@
 """The command: `lowlight INPUT ...` brightens photos, clips and folders of them."""
 import argparse
 import contextlib
+import glob
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,9 +13,15 @@ from lowlight import __version__, files, network
 from lowlight.photo import TILE
 
 MADE = "-bright"        # what the name of a result ends with where no folder is given
+FILE_SUFFIXES = (files.WRITTEN | files.CLIPS | files.OTHER_CLIPS | files.HEIC
+                 | {".gif", ".avif"})       # with which --out names a file, no folder
+# What systems keep beside photos: Synology, QNAP, Windows, macOS, Linux.
+SYSTEM_FOLDERS = {"@eaDir", "#recycle", "#snapshot", "@tmp", "@Recycle", "$RECYCLE.BIN",
+                  "System Volume Information", "__MACOSX", "lost+found"}
 EXAMPLES = """examples:
   lowlight night.jpg                        writes night-bright.jpg beside it
   lowlight photos/ clip.mp4 --out bright    a folder and a clip into the folder bright
+  lowlight night.png --out bright.jpg       one photo into that file
   lowlight night.nef --depth 16             a raw photo as TIFF of 16 bits
   lowlight night.jpg --brightness 0.4 --strength 0.7 --out softer
 
@@ -29,8 +37,8 @@ def parse(arguments):
     add = parser.add_argument
     add("inputs", nargs="+", metavar="INPUT", type=Path,
         help="a photo, a clip (mp4, mov, mkv, webm) or a folder")
-    add("--out", metavar="DIR", type=Path,
-        help="folder for the results (default: beside each input, as NAME-bright)")
+    add("--out", metavar="PLACE", type=Path, help="folder for the results, or the file "
+        "for a single one (default: beside each input, as NAME-bright)")
     add("--weights", metavar="FILE", help=".onnx, or .keras as CNN.ipynb writes it "
         "(default: the released weights)")
     add("--brightness", metavar="X", type=share(open_ends=True),
@@ -63,13 +71,53 @@ def share(open_ends=False):
     return number
 
 
+def names_file(out):
+    """Whether `out` of the command line is the file of one result, not a folder."""
+    return bool(out and out.suffix.lower() in FILE_SUFFIXES and not out.is_dir())
+
+
+def out_error(options, found):
+    """What is wrong with --out where it names a file; empty if nothing is."""
+    if not names_file(options.out):
+        return ""
+    suffix = options.out.suffix.lower()
+    if len(found) > 1 or any(path.is_dir() for path in options.inputs):
+        return f"--out {options.out}: is one file for several results; name a folder"
+    if suffix not in files.WRITTEN | files.CLIPS:
+        return (f"--out {options.out}: photos are written as JPEG, PNG, WebP, TIFF or BMP, "
+                "clips as MP4, MOV, MKV or WebM")
+    short = {".jpeg": ".jpg", ".tiff": ".tif"}.get(suffix, suffix)
+    if options.format and suffix in files.WRITTEN and short != f".{options.format}":
+        return f"--out {options.out}: contradicts --format {options.format}"
+    if options.depth == 16 and suffix in files.WRITTEN - files.SIXTEEN_BIT_FORMATS:
+        return f"--out {options.out}: cannot hold --depth 16; take .png or .tif"
+    return ""
+
+
+def passed_over(path):
+    """Whether a path within a folder is hidden, a note or a leftover of some system."""
+    return (path.suffix.lower() in files.NO_PHOTO
+            or path.name.endswith(":Zone.Identifier")       # of Windows, seen from Linux
+            or any(part.startswith(".") or part in SYSTEM_FOLDERS for part in path.parts))
+
+
+def expand_wildcards(path):
+    """[path], or what it matches: the shells of Windows leave * and ? to the command."""
+    path = path.expanduser()
+    if os.path.lexists(path) or not set("*?[") & set(str(path)):
+        return [path]                           # a file may well be called [1].png
+    matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+    return [match for match in matches if not passed_over(Path(match.name))] or [path]
+
+
 def find_inputs(inputs, out=None):
     """[(path, path below the result folder)] of photos and clips, also in folders.
 
-    In folders, hidden files, notes and what an earlier call has made are passed over.
+    Wildcards are expanded. In folders, hidden files, notes, leftovers of systems and
+    what an earlier call has made are passed over.
     """
     found = []
-    for path in (path.expanduser() for path in inputs):
+    for path in (path for one in inputs for path in expand_wildcards(one)):
         if not path.is_dir():
             found.append((path, Path(path.name)))
             continue
@@ -78,15 +126,15 @@ def find_inputs(inputs, out=None):
             inside = one.relative_to(path)
             made = (out.resolve() in one.resolve().parents if below_out
                     else out is None and one.stem.endswith(MADE))
-            if one.is_file() and not made and not (
-                    one.suffix.lower() in files.NO_PHOTO
-                    or any(part.startswith(".") for part in inside.parts)):
+            if one.is_file() and not made and not passed_over(inside):
                 found.append((one, inside))
     return found
 
 
 def result_path(path, below, options, taken):
-    """Where the result of `path` goes, under a name not yet `taken`."""
+    """Where the result of `path` goes, under a name that is not in the set `taken`."""
+    if names_file(options.out):
+        return options.out
     suffix = path.suffix.lower()
     writable = files.WRITTEN if options.depth == 8 else files.SIXTEEN_BIT_FORMATS
     if suffix in files.CLIPS or (suffix in writable and not options.format):
@@ -101,7 +149,6 @@ def result_path(path, below, options, taken):
               else path.with_name(f"{path.stem}{MADE}{kept}"))
     while target in taken:                      # 1.gif beside 1.png
         target = target.with_name(target.name + kept)
-    taken.add(target)
     return target
 
 
@@ -111,9 +158,9 @@ def enhance_file(loaded, path, target, options, on_frame):
         from lowlight.clips import enhance_clip
         return enhance_clip(loaded, path, target, options.brightness, options.strength,
                             options.tile, on_frame)
-    result = files.enhance_photo(loaded, path, target, options.brightness,
-                                 options.strength, options.tile, options.depth,
-                                 options.quality)
+    settings = files.Settings(options.brightness, options.strength, options.tile,
+                              options.depth, options.quality)
+    result = files.enhance_photo(loaded, path, target, settings)
     on_frame(result.megapixels)
     return result
 
@@ -126,6 +173,7 @@ def enhance_files(loaded, found, options, on_frame=lambda megapixels: None):
     taken, originals = set(), {path.resolve() for path, _ in found}
     for path, below in found:
         target = result_path(path, below, options, taken)
+        taken.add(target)
         try:
             if target.resolve() in originals:
                 raise ValueError(f"{path}: would replace {target}; choose another folder")
@@ -149,6 +197,9 @@ def main(arguments=None):
         print("error: no photo found in " + ", ".join(map(str, options.inputs)),
               file=sys.stderr)
         return 1
+    if error := out_error(options, found):
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     start, done, failed, megapixels = time.perf_counter(), 0, 0, 0.0
     bar = tqdm(total=len(found), unit="file", disable=None)     # silent in a pipe
 

@@ -1,4 +1,4 @@
-"""Photo files in and out: tags, profiles, 16 bits, HEIC, raw.
+"""Photo files in and out: 8 and 16 bits, alpha, grey, CMYK, HEIC, raw.
 
 An ordinary photo is read with NumPy and Pillow alone; pyvips, pillow-heif and rawpy are
 imported by the first file that needs them.
@@ -6,36 +6,38 @@ imported by the first file that needs them.
 import contextlib
 import io
 import os
-import re
-import struct
+import secrets
+import shutil
 import tempfile
-import threading
-import warnings
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, PngImagePlugin
-from PIL.ExifTags import IFD, Base
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from PIL import Image, PngImagePlugin
+from PIL.ExifTags import Base
 
-from lowlight.photo import TILE, enhance, mean_luma
+from lowlight.kinds import (HEIC, MAX_PIXELS, PACKAGES, RAW, TIFF_STARTS, check_pixels,
+                            first_directory, kind_of, no_warnings, open_file, opened,
+                            quiet_stderr)
+from lowlight.photo import (BAND, TILE, eight_bits, enhance, grey_of, is_colourless,
+                            mean_luma, quantise)
+from lowlight.tags import (PNG_HEADER, Tags, dots_per_inch, exif_directory, exif_for_jpeg,
+                           load_tags, orientation_of, png_info, png_tags, tag_info)
 
 WRITTEN = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 TIFF = {".tif", ".tiff"}
 SIXTEEN_BIT_FORMATS = {".png"} | TIFF
+ALPHA_FORMATS = {".png", ".webp"} | TIFF
+GREY_MODES = {"1", "L", "LA", "La"}             # of Pillow
+PREMULTIPLIED_ALPHA, STRAIGHT_ALPHA = 1, 2      # values of TIFF's tag ExtraSamples
+LARGEST_JPEG_XMP = 65504                        # bytes of one segment, less its title
 LARGEST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}      # pixels
-HEIC = {".heic", ".heif", ".hif"}
-RAW = {".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw"}
 CLIPS = {".mp4", ".mov", ".mkv", ".webm"}
 OTHER_CLIPS = {".avi", ".m4v", ".3gp", ".mts", ".wmv", ".gifv"}
 NO_PHOTO = {".txt", ".md", ".json", ".csv", ".db", ".ini", ".xml", ".html", ".pdf",
-            ".xmp", ".aae"}                     # the last two lie beside raw and HEIC
-EXTRAS = [("heic", "pillow_heif", HEIC), ("raw", "rawpy", RAW)]
-Image.MAX_IMAGE_PIXELS = 100_000_000            # twice that is refused
-BAND = 256                                      # rows converted at a time
-QUIET = threading.Lock()                        # two threads would lose the descriptor
+            ".xmp", ".aae", ".thm"}             # the last three: of raw, HEIC and clips
 
 
 class Result(NamedTuple):
@@ -44,69 +46,144 @@ class Result(NamedTuple):
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Settings:
+    """How a photo file is enhanced; the first three as in `lowlight.enhance`."""
+    brightness: float | None = None
+    strength: float = 1.0
+    tile: int = TILE
+    depth: int = 8              # bits a channel of the result: 8 or 16
+    quality: int = 95           # of JPEG and WebP, 1 to 100
+
+
 @contextlib.contextmanager
-def whole_file(path):
-    """A temporary path beside `path` that takes its place once the block succeeds."""
+def whole_file(path, mode=0o666):
+    """A temporary path beside `path` that takes its place once the block succeeds.
+
+    `mode`: permissions of the file; the umask takes away from them, as from all files.
+    """
     path, part = Path(path), None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(path.suffix, ".part-", path.parent)
-        os.close(handle)
-        yield Path(part)
-        os.chmod(part, 0o644)
+        unused = path.with_name(f".part-{secrets.token_hex(8)}{path.suffix}")
+        os.close(os.open(unused, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+        part = unused
+        yield part
         os.replace(part, path)
     except OSError as error:
         raise OSError(f"{path}: cannot be written ({error.strerror or error}); "
                       "make room or choose another folder") from error
     finally:
         if part:
-            Path(part).unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def no_warnings():
-    """Pillow warns of odd tags and of many pixels; neither is the user's concern."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+def private_mode(path):
+    """Permissions of a file made from `path`: no others read it than may read `path`."""
+    return 0o600 | (Path(path).stat().st_mode & 0o666)
 
 
 # Reading
 
-@no_warnings()
+class Picture(NamedTuple):
+    """What a photo file shows, upright."""
+    photo: np.ndarray                   # RGB (H, W, 3), uint8 or uint16
+    alpha: np.ndarray | None = None     # (H, W) of the same type; None if all is opaque
+    is_grey: bool = False               # the file has a single channel of colour
+    note: str = ""                      # what its owner should know
+
+
 def load_photo(path, depth=8):
     """Photo at `path`, RGB and upright: uint8 (H, W, 3), at `depth` 16 uint16.
 
-    The first frame, without alpha; 8-bit files are spread over 16 bits. Raw is
-    developed to sRGB with the camera's white balance and no automatic brightening, so
-    that it is as dark as it was taken. Raises ValueError, naming the file and the
-    remedy, for what is no whole photo, has more than 200 megapixels or needs a package
-    that is missing.
+    The first frame, without alpha; 8-bit files are spread over 16 bits. The content of
+    a file decides of what kind it is, not its name. Raw is developed to sRGB with the
+    camera's white balance and no automatic brightening, so that it is as dark as it was
+    taken. Raises ValueError, naming the file and the remedy, for what is no photo, lacks
+    more than its end, has more than 200 megapixels or needs a package that is missing.
     """
+    return read_picture(path, depth).photo
+
+
+@no_warnings()
+def read_picture(path, depth=8):
+    """The photo file `path` as a Picture of `depth` bits; errors as of `load_photo`."""
     path = Path(path)
     check_suffix(path)
+    kind = kind_of(path)
+    check_package(path, kind)
     try:
-        if path.suffix.lower() in RAW:
-            return develop(path, depth)
-        # Of TIFF with 16 bits Pillow misreads some kinds and refuses others.
-        try_deep = depth == 16 or path.suffix.lower() in TIFF
-        deep = read_sixteen_bits(path) if try_deep else None
-        photo = read_eight_bits(path) if deep is None else deep
+        if kind == "raw":
+            return Picture(develop(path, depth))
+        return with_depth(read_whole_or_completed(path, kind, depth), depth)
     except Image.DecompressionBombError:
-        raise ValueError(f"{path}: refused, more than {2 * Image.MAX_IMAGE_PIXELS:,} "
+        raise ValueError(f"{path}: refused, more than {MAX_PIXELS:,} "
                          "pixels; scale it down first") from None
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such file; check its name") from None
+    except PermissionError:
+        raise ValueError(f"{path}: may not be read; change its permissions") from None
     except Exception as error:                  # decoders raise nearly every type
         raise ValueError(f"{path}: not a readable photo ({describe(error)}); "
                          "replace it or convert it to PNG") from None
-    if depth == 16 and photo.dtype == np.uint8:
-        return np.multiply(photo, 257, dtype=np.uint16)
-    return photo if depth == 16 or photo.dtype == np.uint8 else high_bytes(photo)
 
 
-def high_bytes(photo):
-    """A uint16 photo as uint8, without a copy of 16 bits."""
-    levels = np.ascontiguousarray(photo, "<u2").view(np.uint8)
-    return np.ascontiguousarray(levels[..., 1::2])
+def read_whole_or_completed(path, kind, depth):
+    """A Picture of 8 or 16 bits, with a note if the end of the file is missing."""
+    try:
+        return read_source(path, kind, depth)
+    except (Image.DecompressionBombError, FileNotFoundError, PermissionError):
+        raise
+    except Exception:
+        from lowlight.mend import completed
+        content = None
+        with contextlib.suppress(Exception):    # damage raises nearly every type
+            content = completed(path)
+        if content is None:
+            raise
+        picture = read_source(io.BytesIO(content), kind, depth)
+        return picture._replace(note=f"{path}: the end of the file is missing; its last "
+                                     "rows may be wrong")
+
+
+def read_source(source, kind, depth):
+    """A Picture of the path or file object `source`: of 16 bits if it has as many."""
+    deep = read_sixteen_bits(source, kind, depth)
+    return read_eight_bits(source, kind) if deep is None else deep
+
+
+def with_depth(picture, depth):
+    """A Picture of `depth` bits; 8 are spread over 16, 16 rounded to 8."""
+    dtype = np.uint8 if depth == 8 else np.uint16
+    if picture.photo.dtype == dtype:
+        return picture
+    photo, alpha = picture.photo, picture.alpha
+    if depth == 8:
+        return picture._replace(photo=eight_bits(photo),
+                                alpha=None if alpha is None else eight_bits(alpha))
+    photo = np.multiply(photo, 257, dtype=dtype)
+    return picture._replace(photo=photo, alpha=None if alpha is None
+                            else np.multiply(alpha, 257, dtype=dtype))
+
+
+def upright(picture, orientation):
+    """A Picture turned as EXIF's `orientation`, 1 to 8, asks."""
+    if orientation not in range(2, 9):
+        return picture
+    alpha = picture.alpha
+    return picture._replace(photo=turned(picture.photo, orientation),
+                            alpha=None if alpha is None else turned(alpha, orientation))
+
+
+def turned(pixels, orientation):
+    """An array (H, W, ...) turned as EXIF's `orientation`, 2 to 8, asks."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
 
 
 def check_suffix(path):
@@ -114,13 +191,16 @@ def check_suffix(path):
     suffix = path.suffix.lower()
     if suffix in OTHER_CLIPS:
         raise ValueError(f"{path}: clips are read as MP4, MOV, MKV or WebM; convert it")
-    for extra, package, suffixes in EXTRAS:
-        if suffix in suffixes:
-            try:
-                import_module(package)
-            except ImportError:
-                raise ValueError(f"{path}: needs one more package: pip install "
-                                 f"'lowlight[{extra}]'") from None
+
+
+def check_package(path, kind):
+    """ValueError with the remedy if the package that reads this kind is missing."""
+    if kind in PACKAGES:
+        try:
+            import_module(PACKAGES[kind])
+        except ImportError:
+            raise ValueError(f"{path}: needs one more package: pip install "
+                             f"'lowlight[{kind}]'") from None
 
 
 def describe(error):
@@ -130,83 +210,124 @@ def describe(error):
     return f"{type(error).__name__}: {text.strip().partition(chr(10))[0]}"
 
 
-def check_pixels(width, height):
-    """Pillow's own limit, for the libraries that have none."""
-    if width * height > 2 * Image.MAX_IMAGE_PIXELS:
-        raise Image.DecompressionBombError
-
-
-def open_image(path):
-    """A PIL image of the file `path`, not yet decoded."""
-    if path.suffix.lower() in HEIC:
-        import pillow_heif
-        pillow_heif.register_heif_opener()
-    return Image.open(path)
-
-
-def read_eight_bits(path):
-    """The photo file `path` as uint8 (H, W, 3), upright, by Pillow."""
-    with open_image(path) as image:
+def read_eight_bits(source, kind):
+    """The photo file `source` as a Picture of uint8, by Pillow."""
+    with opened(source, kind) as image:
         with quiet_stderr() if image.format == "TIFF" else contextlib.nullcontext():
             image.load()
-            with contextlib.suppress(Exception):    # malformed tags cost no photo
-                ImageOps.exif_transpose(image, in_place=True)
-            return to_rgb(image)
+            is_grey = image.mode in GREY_MODES or image.mode.startswith(("I", "F"))
+            picture = Picture(to_rgb(image), read_alpha(image), is_grey)
+        if image.format in ("TIFF", "HEIF"):    # turned while they are loaded
+            return picture
+        return upright(picture, orientation_of(tag_info(image, source)))
+
+
+def row_bands(image):
+    """Yield (slice of rows, these rows of a PIL image): the whole takes more memory."""
+    for top in range(0, image.height, BAND):
+        bottom = min(top + BAND, image.height)
+        yield slice(top, bottom), image.crop((0, top, image.width, bottom))
 
 
 def to_rgb(image):
     """A PIL image of any mode as uint8 (H, W, 3); alpha is dropped, not blended."""
-    largest = 255
-    if image.mode.startswith(("I", "F")):       # 16-bit and 32-bit grey
-        unit = image.mode == "F" and image.getextrema()[1] <= 1
-        largest = 1 if unit else 65535
+    unit = image.mode == "F" and image.getextrema()[1] <= 1
+    white = 1 if unit else 65535                # of 16-bit and 32-bit grey
+    conversion = from_cmyk(image) if image.mode == "CMYK" else None
     photo = np.empty((image.height, image.width, 3), np.uint8)
-    for top in range(0, image.height, BAND):    # at once, it takes thrice the memory
-        band = image.crop((0, top, image.width, min(top + BAND, image.height)))
-        photo[top:top + BAND] = band_to_rgb(band, largest)
+    for rows, band in row_bands(image):
+        if conversion:
+            band = conversion.apply(band)
+        photo[rows] = band_to_rgb(band, white)
     return photo
 
 
-def band_to_rgb(image, largest):
-    """Some rows of a PIL image as uint8 (h, W, 3); `largest`: what white is in grey."""
+def from_cmyk(image):
+    """Conversion of a CMYK image to sRGB by its colour profile; None without one."""
+    from PIL import ImageCms
+    with contextlib.suppress(ImageCms.PyCMSError, ImportError, KeyError, OSError,
+                             TypeError):            # none, a broken one, or one of RGB
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        # Relative: the shadows stay as they print; perceptual would make them darker.
+        return ImageCms.buildTransform(
+            profile, ImageCms.createProfile("sRGB"), "CMYK", "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC)
+    return None
+
+
+def read_alpha(image):
+    """Alpha of a PIL image as uint8 (H, W); None if it has none or all is opaque."""
+    if not image.has_transparency_data or image.mode.startswith(("I", "F")):
+        return None
+    alpha = np.empty((image.height, image.width), np.uint8)
+    for rows, band in row_bands(image):
+        if "A" not in band.getbands():          # palettes, and one colour made clear
+            band = band.convert("RGBA")
+        alpha[rows] = np.asarray(band.getchannel("A"))
+    return None if alpha.min() == 255 else alpha
+
+
+def band_to_rgb(image, white):
+    """Some rows of a PIL image as uint8 (h, W, 3); `white`: the level of white in the
+    modes of 16 and 32 bits, all of which are grey."""
     if image.mode.startswith(("I", "F")):
-        grey = np.clip(np.asarray(image, np.float64) / largest * 255, 0, 255)
-        return grey.round()[..., None]
+        return quantise(np.asarray(image, np.float64) / white, np.uint8)[..., None]
     if image.mode in ("P", "PA", "LA", "La", "RGBa"):   # palettes may hold alpha
         image = image.convert("RGBA")
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def read_sixteen_bits(path):
-    """uint16 (H, W, 3), upright, or None if the file has no more than 8 bits."""
-    if path.suffix.lower() in HEIC:
-        return read_deep_heic(path)
-    if path.suffix.lower() in SIXTEEN_BIT_FORMATS:
-        return read_deep_scan(path)
+def read_sixteen_bits(source, kind, depth):
+    """A Picture of uint16, or None if Pillow reads the file as well or better."""
+    if kind == "heic":
+        return read_deep_heic(source) if depth == 16 else None
+    with open_file(source) as file:
+        head = file.read(64)
+        directory = first_directory(file, head)
+    # Of TIFF with 16 bits Pillow misreads some kinds and refuses others; of PNG it takes
+    # the high bytes.
+    if head.startswith(TIFF_STARTS):
+        extra = np.atleast_1d(directory.get(Base.ExtraSamples, 0))[0]
+        orientation = directory.get(Base.Orientation) or orientation_of(
+            {"xmp": directory.get(Base.XMLPacket)})
+        return read_deep_scan(source, extra in (PREMULTIPLIED_ALPHA, STRAIGHT_ALPHA),
+                              orientation)
+    if head.startswith(b"\x89PNG") and head[24:25] == b"\x10":
+        return read_deep_scan(source, True, orientation_of(png_info(source)))
     return None
 
 
-def read_deep_heic(path):
-    """A HEIC photo of 10 or 12 bits as uint16 (H, W, 3), else None."""
+def read_deep_heic(source):
+    """A HEIC photo of 10 or 12 bits as a Picture of uint16, else None."""
     import pillow_heif
-    if not pillow_heif.is_supported(path):      # a JPEG by another name
-        return None
-    image = pillow_heif.open_heif(path, convert_hdr_to_8bit=False)
+    image = pillow_heif.open_heif(source, convert_hdr_to_8bit=False)
     check_pixels(*image.size)
     if image.mode not in ("RGB;16", "RGBA;16"):
         return None
-    return np.ascontiguousarray(np.asarray(image)[..., :3])
+    return picture_of_samples(np.asarray(image))
 
 
-def read_deep_scan(path):
-    """A PNG or TIFF of 16 bits, RGB or grey, as uint16 (H, W, 3), else None."""
+def picture_of_samples(samples):
+    """A Picture of uint16 samples (H, W, C): grey or RGB, with or without alpha."""
+    channels = samples.shape[2]
+    is_grey = channels < 3
+    photo = samples[..., [0, 0, 0]] if is_grey else samples[..., :3]
+    alpha = samples[..., -1] if channels in (2, 4) else None
+    if alpha is not None and alpha.min() == 65535:
+        alpha = None
+    return Picture(np.ascontiguousarray(photo), alpha, is_grey)
+
+
+def read_deep_scan(source, alpha_follows, orientation):
+    """A PNG or TIFF of 16 bits, RGB or grey, as a Picture of uint16, else None.
+
+    `alpha_follows`: whether a channel behind the colours is alpha. `orientation`: 1 to 8.
+    """
     import pyvips
-    # By descriptor, as a name may be in no encoding.
-    with open(path, "rb") as file, quiet_stderr():
+    with open_file(source) as file, quiet_stderr():
         try:
-            image = pyvips.Image.new_from_source(
-                pyvips.Source.new_from_descriptor(file.fileno()), "",
-                access="sequential", fail_on="error")
+            image = pyvips.Image.new_from_source(vips_source(file), "", fail_on="error",
+                                                 access="sequential")
         except pyvips.Error:                    # no such format; Pillow will say
             return None
         check_pixels(image.width, image.height)
@@ -214,10 +335,19 @@ def read_deep_scan(path):
             return None
         if max(image.width, image.height) > 100_000:    # damage, over which libvips
             return None                                 # loses hours; Pillow does not
-        image = image[:3] if image.bands >= 3 else image[0].bandjoin([image[0]] * 2)
-        if image.get_typeof("orientation") and image.get("orientation") > 1:
-            image = image.copy_memory().autorot()       # turning needs all rows at once
-        return image.numpy()
+        colours = 3 if image.interpretation == "rgb16" else 1
+        has_alpha = image.bands > colours and alpha_follows
+        samples = image[:colours + has_alpha].numpy()   # without channels of other use
+    samples = samples.reshape(*samples.shape[:2], -1)   # one channel comes without axis
+    return upright(picture_of_samples(samples), orientation)
+
+
+def vips_source(file):
+    """An open file for libvips: by descriptor, as a name may be in no encoding."""
+    import pyvips
+    if isinstance(file, io.BytesIO):
+        return pyvips.Source.new_from_memory(file.getvalue())
+    return pyvips.Source.new_from_descriptor(file.fileno())
 
 
 def develop(path, depth):
@@ -229,235 +359,135 @@ def develop(path, depth):
                                output_bps=depth, gamma=(2.4, 12.92))    # sRGB's curve
 
 
-@contextlib.contextmanager
-def quiet_stderr():
-    """Send file descriptor 2 to nowhere: C libraries print there what they raise."""
-    with QUIET, open(os.devnull, "wb") as nowhere:
-        saved = os.dup(2)
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-
-
-# Tags. EXIF of JPEG, PNG, WebP and HEIC is a block of bytes in which only the
-# orientation is changed, so that texts in any encoding and the notes of camera makers
-# stay what they were. In TIFF and raw it is mixed with tags that say how pixels lie.
-
-DESCRIPTIVE = {
-    Base.ImageDescription, Base.Make, Base.Model, Base.Orientation, Base.XResolution,
-    Base.YResolution, Base.ResolutionUnit, Base.Software, Base.DateTime, Base.Artist,
-    Base.Copyright, Base.DateTimeOriginal}
-OFFSETS = {Base.MakerNote, IFD.Interop}         # point to places, so cannot be moved
-XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>\s*))[2-8]")
-XMP_OF_MORE = re.compile(rb"Container:Directory|GCamera:|hdrgm:")   # clips, gain maps
-
-
-class Tags(NamedTuple):
-    """What a photo file says about its photo, as bytes to write into another file."""
-    exif: bytes = b""
-    icc_profile: bytes = b""
-    xmp: bytes = b""
-
-
-class AsRead(str):
-    """A text of EXIF; Pillow reads it as Latin-1, but would write only ASCII."""
-
-    def encode(self, *_):
-        return str.encode(self, "latin-1")
-
-
-@no_warnings()
-def load_tags(path):
-    """Tags of the photo file `path` for an upright RGB photo; empty where unreadable.
-
-    Orientation is reset, the preview is taken out, and a colour profile of grey or CMYK
-    is left behind, as are the claims of phones that a clip or a gain map follows.
-    """
-    path = Path(path)
-    with contextlib.suppress(Exception):
-        if path.suffix.lower() in RAW:
-            with open(path, "rb") as file:
-                exif = Image.Exif()
-                exif.load_from_fp(file)
-                return Tags(directory_bytes(describing(exif)))
-        with open_image(path) as image:
-            return Tags(image_exif(image),
-                        rgb_profile(image.info.get("icc_profile") or b""),
-                        upright_xmp(image.info.get("xmp") or b""))
-    return Tags()
-
-
-def image_exif(image):
-    """EXIF bytes of an open PIL image; empty if there is none or it is malformed."""
-    with contextlib.suppress(Exception):        # malformed EXIF raises many types
-        if image.format == "TIFF":
-            return directory_bytes(describing(image.getexif()))
-        if "exif" in image.info:
-            return upright_exif(image.info["exif"])
-    return b""
-
-
-def upright_exif(exif):
-    """EXIF bytes with orientation 1 and no preview; all else stays where it is."""
-    exif = bytearray(exif.removeprefix(b"Exif\0\0"))
-    order = {b"II*\0": "<", b"MM\0*": ">"}[bytes(exif[:4])]
-    start, = struct.unpack_from(order + "L", exif, 4)
-    count, = struct.unpack_from(order + "H", exif, start)
-    end = start + 2 + 12 * count
-    for entry in range(start + 2, end, 12):
-        if struct.unpack_from(order + "H", exif, entry) == (Base.Orientation,):
-            struct.pack_into(order + "HLHH", exif, entry + 2, 3, 1, 1, 0)
-    struct.pack_into(order + "L", exif, end, 0)         # where the preview would follow
-    return b"Exif\0\0" + bytes(exif)
-
-
-def rgb_profile(profile):
-    """A colour profile; empty if it is cut off or not one of RGB photos."""
-    whole = len(profile) == int.from_bytes(profile[:4], "big")
-    return profile if whole and profile[16:20] == b"RGB " else b""
-
-
-def upright_xmp(xmp):
-    """XMP bytes with orientation 1; empty if they speak of more than one picture."""
-    return b"" if XMP_OF_MORE.search(xmp) else XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
-
-
-def describing(exif):
-    """The tags of a PIL Exif that describe the photo, not its file, for a TIFF."""
-    directory = ImageFileDirectory_v2()
-    directory.update({tag: as_read(exif[tag]) for tag in DESCRIPTIVE & set(exif)})
-    for group in {IFD.Exif, IFD.GPSInfo} & set(exif):
-        directory[group] = {tag: as_read(value) for tag, value
-                            in exif.get_ifd(group).items() if tag not in OFFSETS}
-    if Base.Orientation in directory:
-        directory[Base.Orientation] = 1
-    return directory
-
-
-def exif_directory(block):
-    """EXIF bytes as a TIFF directory; empty if they are malformed."""
-    with contextlib.suppress(Exception):
-        exif = Image.Exif()
-        exif.load(block)
-        directory = describing(exif)
-        directory.tobytes()                     # raises what writing it would
-        return directory
-    return ImageFileDirectory_v2()
-
-
-def as_read(value):
-    """A text that is written as it was read; other values as they are."""
-    return AsRead(value) if isinstance(value, str) else value
-
-
-def directory_bytes(directory):
-    """A TIFF directory as EXIF bytes; empty if it has no tags."""
-    buffer = io.BytesIO()
-    directory.save(buffer)
-    return b"Exif\0\0" + buffer.getvalue() if len(directory) else b""
-
-
 # Writing
 
 @no_warnings()
-def save_photo(path, photo, tags=None, quality=95):
-    """Write a photo (H, W, 3), uint8 or uint16, in the format of the suffix of `path`.
+def save_photo(path, photo, tags=None, quality=95, alpha=None, mode=0o666):
+    """Write a photo (H, W, 3) or grey (H, W), in the format of the suffix of `path`.
 
-    uint16 goes into PNG and TIFF. `tags`: what `load_tags` returns; BMP holds none.
-    `quality`: of JPEG and WebP. The file is written whole or not at all. Raises
-    ValueError where the format cannot hold the photo, OSError where there is no room.
+    uint8 or uint16; uint16 goes into PNG and TIFF. `tags`: what `load_tags` returns; BMP
+    holds none. `quality`: of JPEG and WebP. `alpha`: (H, W) of the type of the photo, for
+    PNG, WebP and TIFF. `mode`: permissions, less those of the umask. The file is
+    written whole or not at all. Raises ValueError where the format cannot hold the photo,
+    OSError where there is no room.
     """
     path, tags = Path(path), tags or Tags()
-    check_format(path, photo)
-    with whole_file(path) as part:
+    check_format(path, photo, alpha)
+    if path.suffix.lower() == ".webp" and photo.ndim == 2:      # which has no grey
+        photo = np.stack([photo] * 3, -1)
+    if tags.icc_profile[16:20] != (b"GRAY" if photo.ndim == 2 else b"RGB "):
+        tags = tags._replace(icc_profile=b"")
+    with whole_file(path, mode) as part:
         try:
-            write = (write_tiff if path.suffix.lower() in TIFF
-                     else write_deep_png if photo.dtype == np.uint16 else write_image)
-            write(part, photo, tags, quality)
+            if path.suffix.lower() in TIFF:
+                write_tiff(part, photo, alpha, tags)
+            elif photo.dtype == np.uint16:
+                write_deep_png(part, photo, alpha, tags)
+            else:
+                write_image(part, photo, alpha, tags, quality)
         except ValueError as error:             # such as tags too large for JPEG
             raise ValueError(f"{path}: cannot be written ({error}); choose PNG"
                              ) from error
 
 
-def check_format(path, photo):
+def check_format(path, photo, alpha):
     """ValueError with the remedy unless the format of `path` can hold such a photo."""
     suffix = path.suffix.lower()
     if suffix not in WRITTEN:
         raise ValueError(f"{path}: photos are written as JPEG, PNG, WebP, TIFF or BMP")
-    if photo.dtype not in (np.uint8, np.uint16) or photo.shape[2:] != (3,):
-        raise ValueError(f"{path}: expected a uint8 or uint16 photo (H, W, 3), "
+    if photo.dtype not in (np.uint8, np.uint16) or not (
+            photo.ndim == 2 or photo.ndim == 3 and photo.shape[2] == 3):
+        raise ValueError(f"{path}: expected a uint8 or uint16 photo (H, W, 3) or (H, W), "
                          f"got {photo.dtype} {photo.shape}")
+    if alpha is not None and suffix not in ALPHA_FORMATS:
+        raise ValueError(f"{path}: the format has no alpha; choose PNG, WebP or TIFF")
+    if alpha is not None and (alpha.dtype, alpha.shape) != (photo.dtype, photo.shape[:2]):
+        raise ValueError(f"{path}: expected alpha {photo.dtype} {photo.shape[:2]}, "
+                         f"got {alpha.dtype} {alpha.shape}")
     if photo.dtype == np.uint16 and suffix not in SIXTEEN_BIT_FORMATS:
         raise ValueError(f"{path}: 16 bits go into PNG or TIFF; choose one of them")
     largest = LARGEST_SIDE.get(suffix, np.inf)
-    if max(photo.shape) > largest:
+    if max(photo.shape[:2]) > largest:
         raise ValueError(f"{path}: the format ends at {largest} pixels a side; "
                          "choose PNG")
 
 
-def write_image(path, photo, tags, quality):
+def write_image(path, photo, alpha, tags, quality):
     """Write a uint8 photo with Pillow."""
+    image = Image.fromarray(photo)
+    if alpha is not None:
+        image.putalpha(Image.fromarray(alpha))
     options = {name: value for name, value in tags._asdict().items() if value}
-    if path.suffix.lower() == ".png":
+    suffix = path.suffix.lower()
+    if suffix in (".jpg", ".jpeg"):
+        if "exif" in options:
+            options["exif"] = exif_for_jpeg(options["exif"])
+        if len(tags.xmp) > LARGEST_JPEG_XMP:    # a photo is worth more than a history
+            del options["xmp"]
+    if suffix == ".png":
         xmp = options.pop("xmp", b"").decode(errors="replace")
         options["pnginfo"] = PngImagePlugin.PngInfo()
         if xmp:
             options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp)
-    if path.suffix.lower() == ".bmp":           # holds no tags
+    if suffix == ".bmp":                        # holds no tags
         options = {}
-    Image.fromarray(photo).save(path, quality=quality, **options)
+    image.save(path, quality=quality, **options)
 
 
-def write_tiff(path, photo, tags, _):
-    """Write a TIFF of 8 or 16 bits; Pillow has no RGB of 16, and libvips no EXIF."""
-    height, width, channels = photo.shape
+def write_tiff(path, photo, alpha, tags):
+    """Write a TIFF of 8 or 16 bits; Pillow has no RGB of 16, libvips and tifffile no EXIF.
+
+    The tags in a directory of Pillow, then the pixels, row by row.
+    """
+    height, width = photo.shape[:2]
+    colours = 1 if photo.ndim == 2 else 3
+    channels = colours + (alpha is not None)
     directory = exif_directory(tags.exif)
     directory.update({
         Base.ImageWidth: width, Base.ImageLength: height,
         Base.SamplesPerPixel: channels,
         Base.BitsPerSample: (8 * photo.itemsize,) * channels,
-        Base.PhotometricInterpretation: 2, Base.PlanarConfiguration: 1,     # RGBRGB...
+        Base.PhotometricInterpretation: 1 if colours == 1 else 2,   # grey, RGB
+        Base.PlanarConfiguration: 1,                        # RGBRGB...
         Base.Compression: 1, Base.RowsPerStrip: height,     # none, one piece
-        Base.StripOffsets: 0, Base.StripByteCounts: photo.nbytes})
+        Base.StripOffsets: 0,
+        Base.StripByteCounts: height * width * channels * photo.itemsize})
+    if alpha is not None:
+        directory[Base.ExtraSamples] = STRAIGHT_ALPHA
     if tags.icc_profile:
         directory[Base.InterColorProfile] = tags.icc_profile
     if tags.xmp:
         directory[Base.XMLPacket] = tags.xmp
     with open(path, "wb") as file:
         directory.save(file)
-        file.write(np.ascontiguousarray(photo, photo.dtype.newbyteorder("<")))
+        for top in range(0, height, BAND):
+            rows = photo[top:top + BAND]
+            if alpha is not None:
+                rows = np.dstack([rows, alpha[top:top + BAND]])
+            file.write(np.ascontiguousarray(rows, rows.dtype.newbyteorder("<")))
 
 
-def write_deep_png(path, photo, tags, _):
+def write_deep_png(path, photo, alpha, tags):
     """Write a uint16 photo as PNG of 16 bits with libvips."""
     import pyvips
-    image = pyvips.Image.new_from_array(np.ascontiguousarray(photo),
-                                        interpretation="rgb16")
+    image = pyvips.Image.new_from_array(
+        np.ascontiguousarray(photo),
+        interpretation="grey16" if photo.ndim == 2 else "rgb16")
+    if alpha is not None:
+        image = image.bandjoin(pyvips.Image.new_from_array(np.ascontiguousarray(alpha)))
     dots = dots_per_inch(tags.exif) / 25.4      # a millimetre; libvips writes 1 else
     image = image.copy(xres=dots, yres=dots)
-    for name, value in zip(("exif-data", "icc-profile-data", "xmp-data"), tags):
-        if value:
-            image.set_type(pyvips.GValue.blob_type, name, value)
-    try:
-        with open(path, "wb") as file:
-            target = pyvips.Target.new_to_descriptor(file.fileno())
-            image.write_to_target(target, ".png")
-    except pyvips.Error as error:
-        if not tags.icc_profile:
+    # libvips would write EXIF of its own making, and XMP where few look for it.
+    with tempfile.TemporaryFile(dir=path.parent) as pixels, open(path, "wb") as file:
+        try:
+            target = pyvips.Target.new_to_descriptor(pixels.fileno())
+            image.write_to_target(target, ".png", keep="none")
+        except pyvips.Error as error:
             raise OSError(describe(error)) from error
-        # libpng, which readers use as well, refuses some profiles.
-        write_deep_png(path, photo, tags._replace(icc_profile=b""), _)
-
-
-def dots_per_inch(exif):
-    """Resolution for printing in EXIF bytes; 72, as of cameras, where none is there."""
-    with contextlib.suppress(TypeError, ValueError):
-        dots = float(exif_directory(exif).get(Base.XResolution))
-        return dots if 0 < dots < 1e6 else 72.0
-    return 72.0
+        pixels.seek(0)
+        file.write(pixels.read(PNG_HEADER))
+        file.writelines(png_tags(tags))
+        shutil.copyfileobj(pixels, file)
 
 
 # From file to file
@@ -471,17 +501,30 @@ def brightness_note(path, photo, brightness):
             "had from its pure black and white")
 
 
-def enhance_photo(network, path, target, brightness=None, strength=1.0, tile=TILE,
-                  depth=8, quality=95):
-    """Enhance the photo file `path` into the file `target`; returns its Result.
+def enhance_picture(network, picture, settings):
+    """A Picture brightened, of `settings.depth` bits; one without colour gets none."""
+    photo = enhance(network, picture.photo, settings.brightness, settings.strength,
+                    settings.tile)
+    if is_colourless(picture.photo):
+        grey = grey_of(photo)
+        photo = np.broadcast_to(grey[..., None], photo.shape)
+    return with_depth(picture._replace(photo=photo), settings.depth)
 
-    `depth`: bits a channel, 8 or 16. The rest as in `lowlight.enhance`, `save_photo`.
+
+def enhance_photo(network, path, target, settings=Settings()):
+    """Enhance the photo file `path` into the file `target`: a Result.
+
+    Alpha is kept where the format of `target` has it; a photo without colour gets none.
     """
+    path, target = Path(path), Path(target)
     # The darkest levels of a raw photo, which 8 bits round away, are worth reading.
-    photo = load_photo(path, 16 if Path(path).suffix.lower() in RAW else depth)
-    photo = enhance(network, photo, brightness, strength, tile)
-    if depth == 8 and photo.dtype == np.uint16:
-        photo = ((np.arange(65536) + 128) // 257).astype(np.uint8)[photo]
-    save_photo(target, photo, load_tags(path), quality)
-    return Result(photo.shape[0] * photo.shape[1] / 1e6,
-                  brightness_note(target, photo, brightness))
+    depth = 16 if kind_of(path) == "raw" else settings.depth
+    picture = enhance_picture(network, read_picture(path, depth), settings)
+    photo, alpha = picture.photo, picture.alpha
+    notes = [picture.note, brightness_note(target, photo, settings.brightness)]
+    if alpha is not None and target.suffix.lower() in WRITTEN - ALPHA_FORMATS:
+        alpha = None
+        notes.append(f"{target}: its transparency is lost; PNG, WebP and TIFF keep it")
+    save_photo(target, photo[..., 0] if picture.is_grey else photo, load_tags(path),
+               settings.quality, alpha, private_mode(path))
+    return Result(photo.shape[0] * photo.shape[1] / 1e6, "; ".join(filter(None, notes)))

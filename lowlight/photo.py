@@ -4,11 +4,26 @@ import numpy as np
 LUMA = np.array([0.299, 0.587, 0.114])      # weights of R, G, B: ITU-R BT.601
 TILE = 896                                  # pixels a side: 48 megapixels within 1 GB
 MARGIN = 32                                 # as in the notebook: mirrored around a photo
+BAND = 256                                  # rows converted at a time
+
+
+def ceil_div(number, divisor):
+    """number / divisor, rounded up to an integer."""
+    return -(-number // divisor)
 
 
 def quantise(photo, dtype):
     """Float in [0, 1] to uint8 or uint16, rounded and clipped."""
     return np.round(np.clip(photo, 0, 1) * np.iinfo(dtype).max).astype(dtype)
+
+
+def eight_bits(photo):
+    """A uint16 photo rounded to uint8: 257 levels of 16 bits become one."""
+    rounded = np.empty(photo.shape, np.uint8)
+    for top in range(0, len(photo), BAND):      # at once, it takes 6 bytes a sample more
+        band = photo[top:top + BAND].astype(np.uint32)
+        rounded[top:top + BAND] = (band + 128) // 257
+    return rounded
 
 
 def make_thumbnail(photo, side=64):
@@ -33,15 +48,15 @@ def make_thumbnail(photo, side=64):
 
 def window_sizes(length, tile, margin, multiple):
     """Sizes of 1, 2, 3, ... equal windows that cover one axis, outer edges without margin."""
-    padded = -(-length // multiple) * multiple
-    counts = np.arange(1, -(-padded // max(tile, multiple)) + 2)
-    share = -(-np.maximum(padded - 2 * margin, 0) // counts)
-    return np.minimum(-(-share // multiple) * multiple + 2 * margin, padded)
+    padded = ceil_div(length, multiple) * multiple
+    counts = np.arange(1, ceil_div(padded, max(tile, multiple)) + 2)
+    share = ceil_div(np.maximum(padded - 2 * margin, 0), counts)
+    return np.minimum(ceil_div(share, multiple) * multiple + 2 * margin, padded)
 
 
 def cut_windows(length, size, margin, multiple):
     """[(start, first used, end of used), ...] of windows of `size` along one axis."""
-    padded = -(-length // multiple) * multiple
+    padded = ceil_div(length, multiple) * multiple
     starts = [0]
     while starts[-1] + size < padded:           # neighbours share two margins
         starts.append(min(starts[-1] + size - 2 * margin, padded - size))
@@ -87,7 +102,7 @@ def enhance_tiles(network, photo, thumbnail, tile=TILE):
     output for the photo in one piece, MARGIN mirrored pixels around it.
     """
     multiple, shape = network.multiple, photo.shape[:2]
-    margin, tile = (-(-length // multiple) * multiple
+    margin, tile = (ceil_div(length, multiple) * multiple
                     for length in (network.radius, max(tile, 1)))
     (height, down), (width, along) = plan_windows(
         [length + 2 * MARGIN for length in shape], tile, margin, multiple)
@@ -101,6 +116,23 @@ def enhance_tiles(network, photo, thumbnail, tile=TILE):
             window = np.subtract([y, x, y + height, x + width], MARGIN) / np.tile(shape, 2)
             output = network(pixels, thumbnail, window)
             yield rows, columns, output[inner_rows, inner_columns]
+
+
+def is_colourless(photo):
+    """Whether the channels of a photo (H, W, 3) are equal in every pixel."""
+    for top in range(0, len(photo), BAND):
+        red, green, blue = np.moveaxis(photo[top:top + BAND], -1, 0)
+        if not (np.array_equal(red, green) and np.array_equal(red, blue)):
+            return False
+    return True
+
+
+def grey_of(photo):
+    """Luma (H, W) of a photo (H, W, 3), rounded to the type of the photo."""
+    grey = np.empty(photo.shape[:2], photo.dtype)
+    for top in range(0, len(photo), BAND):
+        grey[top:top + BAND] = np.round(photo[top:top + BAND] @ LUMA)
+    return grey
 
 
 def mean_luma(photo):
@@ -120,9 +152,9 @@ def brightness_exponent(photo, brightness):
         raise ValueError(f"brightness {brightness}: must lie between 0 and 1")
     levels = np.iinfo(photo.dtype).max + 1
     shares = np.zeros((3, levels))
-    for top in range(0, len(photo), 256):       # bincount takes 8 bytes a pixel
+    for top in range(0, len(photo), BAND):      # bincount takes 8 bytes a pixel
         for channel in range(3):
-            shares[channel] += np.bincount(photo[top:top + 256, :, channel].ravel(),
+            shares[channel] += np.bincount(photo[top:top + BAND, :, channel].ravel(),
                                            minlength=levels)
     shares /= photo[..., 0].size
     low, high = np.log(0.02), np.log(50)        # exponent: the larger, the darker

@@ -78,6 +78,76 @@ def test_results_inside_the_input_are_not_inputs(tmp_path, rng, run):
     assert (tmp_path / "out/a.png").exists()
 
 
+def test_what_systems_leave_beside_photos_is_passed_over(tmp_path, rng, run):
+    put(tmp_path / "in/a.png", rng)
+    for name in ("@eaDir/a.png/SYNOFILE_THUMB_M.jpg", "#recycle/b.png", "._a.png",
+                 "sub/@Recycle/c.jpg", "__MACOSX/d.png", "$RECYCLE.BIN/e.jpg"):
+        put(tmp_path / "in" / name, rng)
+    (tmp_path / "in/a.png:Zone.Identifier").write_text("[ZoneTransfer]")
+    (tmp_path / "in/Thumbs.db").write_text("x")
+    assert run("in", "--out", "out")[0] == 0
+    assert names(tmp_path / "out") == {"a.png"}
+    assert run("in/*", "--out", "matched")[0] == 0
+    assert names(tmp_path / "matched") == {"a.png"}
+    put(tmp_path / "@eaDir/wanted.png", rng)            # asked for by name
+    assert run("@eaDir", "--out", "named")[0] == 0
+    assert names(tmp_path / "named") == {"wanted.png"}
+
+
+def test_wildcards_are_expanded_where_no_shell_did(tmp_path, rng, run):
+    for name in ("a.png", "b.png", "[1].png", "sub/c.png"):
+        put(tmp_path / name, rng)
+    assert run("?.png", "--out", "one")[0] == 0
+    assert names(tmp_path / "one") == {"a.png", "b.png"}
+    assert run("[1].png", "--out", "two")[0] == 0
+    assert names(tmp_path / "two") == {"[1].png"}
+    assert run("s*", "--out", "three")[0] == 0
+    assert names(tmp_path / "three") == {"c.png"}
+    status, _, errors = run("*.webp", "--out", "four")
+    assert status == 1
+    assert "*.webp: there is no such file" in errors
+
+
+@pytest.mark.parametrize("name, mode", [("bright.jpg", "JPEG"), ("new/b.TIF", "TIFF"),
+                                        ("c.webp", "WEBP")])
+def test_out_may_name_the_file_of_one_photo(tmp_path, rng, run, name, mode):
+    put(tmp_path / "night.png", rng)
+    assert run("night.png", "--out", name)[0] == 0
+    with Image.open(tmp_path / name) as image:
+        assert image.format == mode
+    status, _, errors = run("night.png", "--out", name)
+    assert status == 1
+    assert "exists; move it or add --overwrite" in errors
+    assert run("night.p*", "--out", name, "--overwrite")[0] == 0
+    kind = {"JPEG": "jpg", "TIFF": "tif", "WEBP": "webp"}[mode]
+    assert run("night.png", "--out", name, "--overwrite", "--format", kind)[0] == 0
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (("a.png", "b.png", "--out", "c.jpg"), "name a folder"),
+    (("?.png", "--out", "c.jpg"), "name a folder"),
+    (("in", "--out", "c.jpg"), "name a folder"),
+    (("a.png", "--out", "c.heic"), "written as JPEG"),
+    (("a.png", "--out", "c.jpg", "--format", "png"), "contradicts --format png"),
+    (("a.png", "--out", "c.jpg", "--depth", "16"), "take .png or .tif")])
+def test_out_that_cannot_be_one_file_is_said(tmp_path, rng, run, arguments, message):
+    for name in ("a.png", "b.png", "in/a.png"):
+        put(tmp_path / name, rng)
+    before = names(tmp_path)
+    status, _, errors = run(*arguments)
+    assert status == 2
+    assert message in errors
+    assert names(tmp_path) == before
+
+
+def test_out_may_be_a_folder_with_a_dot(tmp_path, rng, run):
+    put(tmp_path / "a.png", rng)
+    (tmp_path / "old.jpg").mkdir()
+    for folder in ("old.jpg", "2026.11 Rome"):
+        assert run("a.png", "--out", folder)[0] == 0
+        assert names(tmp_path / folder) == {"a.png"}
+
+
 def test_strength_and_brightness(tmp_path, rng, run):
     dark = lowlight.load_photo(put(tmp_path / "a.png", rng))
     assert run("a.png", "--strength", "0", "--out", "none")[0] == 0

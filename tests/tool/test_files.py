@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 
-from lowlight import files
+from lowlight import files, kinds
 from lowlight.files import load_photo, load_tags, save_photo
 from lowlight.network import Network
 from lowlight.photo import mean_luma
@@ -84,10 +84,34 @@ def test_deep_grey_and_floats_are_scaled(tmp_path):
     for name in ("deep.png", "deep.tif"):
         read = saved(tmp_path, Image.fromarray(levels), name)
         assert read[0, :, 0].tolist() == [0, 1, 128, 255]
+    levels = np.arange(0, 65536, 5, np.uint16)[:, None]     # rounded alike by all readers
+    colour = np.broadcast_to(levels[..., None], (*levels.shape, 3))
+    for name, image in (("grey.png", levels), ("colour.tif", colour)):
+        if name == "grey.png":
+            Image.fromarray(image).save(tmp_path / name)
+        else:
+            save_photo(tmp_path / name, image)
+        assert np.array_equal(load_photo(tmp_path / name)[..., 0],
+                              np.round(levels / 257.0)), name
     floats = np.zeros((600, 1), np.float32)
     floats[:3, 0] = 0, 0.5, 1               # the largest level lies in another band
     read = saved(tmp_path, Image.fromarray(floats), "float.tif")
     assert read[:3, 0, 1].tolist() == [0, 128, 255]
+
+
+def test_cmyk_goes_through_its_profile(tmp_path, rng):
+    pyvips = pytest.importorskip("pyvips")
+    dark = np.repeat(noise(rng, 300, 1) // 4, 20, 1)        # more rows than a band
+    cmyk = pyvips.Image.new_from_array(dark, interpretation="srgb").icc_transform("cmyk")
+    for name in ("a.jpg", "a.tif"):
+        cmyk.write_to_file(tmp_path / name)
+        managed = pyvips.Image.new_from_file(tmp_path / name).icc_transform(
+            "srgb", embedded=True).numpy()
+        read = load_photo(tmp_path / name)
+        assert np.abs(read - managed.astype(float)).max() <= 2, name
+        assert load_tags(tmp_path / name).icc_profile == b""
+    Image.open(tmp_path / "a.tif").save(tmp_path / "odd.tif", icc_profile=SRGB)
+    assert load_photo(tmp_path / "odd.tif").shape == (300, 20, 3)
 
 
 def test_alpha_is_dropped_not_blended(tmp_path):
@@ -144,6 +168,42 @@ def test_a_cut_off_photo_is_refused(tmp_path, rng, name, depth, capfd):
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("name, options", [
+    ("a.jpg", {"quality": 92}), ("progressive.jpg", {"progressive": True}),
+    ("grey.jpg", {"quality": 92}), ("a.png", {}), ("deep.png", {}), ("deep.tif", {}),
+    ("a.bmp", {}), ("a.tif", {})])
+def test_a_photo_that_lacks_its_last_bytes_is_read_with_a_note(tmp_path, rng, name,
+                                                               options):
+    photo = np.clip(np.add.outer(np.arange(240), np.arange(320)) / 9 + 5, 0, 255)
+    photo = photo.astype(np.uint8)[..., None] + noise(rng, 240, 320) // 16
+    path = tmp_path / name
+    if "deep" in name:
+        save_photo(path, photo * np.uint16(257))
+    else:
+        Image.fromarray(photo).convert("L" if "grey" in name else "RGB").save(
+            path, **options)
+    content, whole = path.read_bytes(), load_photo(path)
+    for lost in (1, 2, 3, 20, 50):
+        path.write_bytes(content[:-lost])
+        picture = files.read_picture(path)
+        damaged = (picture.photo != whole).any((1, 2))
+        assert damaged.sum() <= 17, lost
+        is_whole = path.suffix == ".png" and lost <= 20     # the pixels end before
+        assert is_whole or f"{name}: the end of the file is missing" in picture.note
+    for share in (0.5, 0.75, 0.9):
+        path.write_bytes(content[:int(share * len(content))])
+        with pytest.raises(ValueError, match=f"{name}: not a readable photo"):
+            load_photo(path)
+
+
+def test_a_cut_tiff_whose_tags_are_lost_is_refused(tmp_path, rng):
+    Image.fromarray(noise(rng, 90, 90)).save(tmp_path / "a.tif", compression="jpeg")
+    content = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(content[:-20])
+    with pytest.raises(ValueError, match="a.tif: not a readable photo"):
+        load_photo(tmp_path / "a.tif")
+
+
 def huge_png():
     """A PNG that claims 50000 x 50000 pixels of 16 bits."""
     def chunk(kind, content):
@@ -163,11 +223,19 @@ def test_too_many_pixels_are_refused_before_decoding(tmp_path, rng, monkeypatch)
     write_dng(tmp_path / "a.dng", 6554)
     write_heic(tmp_path / "a.heic", photo)
     save_photo(tmp_path / "a.tif", photo.astype(np.uint16))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5_000)
+    monkeypatch.setattr(kinds, "MAX_PIXELS", 10_000)
     for name in ("a.dng", "a.heic", "a.tif"):
         for depth in (8, 16):
             with pytest.raises(ValueError, match=f"{name}: refused"):
                 load_photo(tmp_path / name, depth)
+
+
+def test_the_limit_of_the_program_around_is_left_alone(tmp_path, rng, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 7)
+    photo = noise(rng, 30, 40)
+    save_photo(tmp_path / "a.png", photo)
+    assert np.array_equal(load_photo(tmp_path / "a.png"), photo)
+    assert Image.MAX_IMAGE_PIXELS == 7
 
 
 def test_clips_of_other_kinds_get_a_remedy(tmp_path):
@@ -246,6 +314,22 @@ def test_8_and_16_bits_are_turned_alike(tmp_path, rng, name, orientation):
     deep = load_photo(tmp_path / name, 16)
     assert deep.shape[:2] == ((20, 30) if orientation < 5 else (30, 20))
     assert np.abs(load_photo(tmp_path / name) - deep / 257.0).max() <= 1
+
+
+MODES = [*((name, mode) for name in ("a.tif", "a.png")
+           for mode in ("L", "LA", "RGB", "RGBA", "P", "1")),
+         ("a.tif", "CMYK"), ("a.jpg", "L"), ("a.jpg", "RGB"), ("a.jpg", "CMYK"),
+         ("a.webp", "RGB"), ("a.webp", "RGBA")]
+
+
+@pytest.mark.parametrize("name, mode", MODES)
+def test_every_mode_is_turned(tmp_path, rng, name, mode):
+    image = Image.fromarray(noise(rng, 20, 30)).convert("RGBA").convert(mode)
+    image.save(tmp_path / name, exif=exif_block(6), lossless=True)
+    assert load_photo(tmp_path / name).shape == (30, 20, 3)
+    if name[2:] in ("tif", "png"):
+        wanted = np.asarray(image.convert("RGBA").convert("RGB"))
+        assert np.array_equal(load_photo(tmp_path / name), np.rot90(wanted, -1))
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "A.TIFF"])
@@ -348,7 +432,7 @@ def test_tiffs_of_every_mode_keep_the_tags_and_no_layout(tmp_path, rng):
     exif = Image.Exif()
     exif[0x010F] = "A scanner"
     exif.get_ifd(0x8769)[0x9003] = DATE
-    for mode in ("L", "RGB", "RGBA", "CMYK", "1", "P"):
+    for mode in ("L", "RGB", "RGBA", "CMYK", "1", "P", "LA"):
         image = Image.fromarray(noise(rng, 20, 30)).convert(mode)
         image.save(tmp_path / "a.tif", exif=exif.tobytes())
         for target in ("b.tif", "b.jpg"):
@@ -446,6 +530,65 @@ def test_raw_is_upright_and_keeps_its_tags(tmp_path):
             assert (exif[0x0110], exif[0x9003], exif[0x0112]) == ("A camera", DATE, 1)
 
 
+def write_sensor_behind_preview(path):
+    """A TIFF as of a camera: a preview of 60 x 80, the sensor's pixels within it."""
+    with tifffile.TiffWriter(path) as file:
+        file.write(np.full((60, 80, 3), 9, np.uint8), photometric="rgb", subfiletype=1,
+                   subifds=1, metadata=None, extratags=[(271, 2, 0, "NIKON", True)])
+        file.write(np.full((100, 150), 900, np.uint16), photometric=32803,
+                   metadata=None, extratags=[(33421, 3, 2, (2, 2), True),
+                                             (33422, 1, 4, bytes([0, 1, 1, 2]), True)])
+
+
+@pytest.mark.parametrize("name", ["a.nrw", "a.3fr", "a.unknown", "a.tif", "a.jpg"])
+@pytest.mark.parametrize("write", [lambda path: write_dng(path, 655),
+                                   write_sensor_behind_preview])
+def test_raw_is_known_by_its_content(tmp_path, name, write):
+    pytest.importorskip("rawpy")
+    write(tmp_path / name)
+    for depth in (8, 16):
+        photo = load_photo(tmp_path / name, depth)
+        assert photo.shape == (100, 150, 3)
+        assert photo.dtype == f"uint{depth}"
+
+
+def test_a_preview_is_never_taken_for_the_photo(tmp_path, rng):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(noise(rng, 6, 8), photometric="rgb", subfiletype=1)
+        file.write(noise(rng, 60, 80), photometric="rgb")
+    with pytest.raises(ValueError, match="a.tif: not a readable photo.*convert it"):
+        load_photo(tmp_path / "a.tif")
+    with tifffile.TiffWriter(tmp_path / "pages.tif") as file:   # equal pages: the first
+        file.write(noise(rng, 6, 8), photometric="rgb")
+        file.write(noise(rng, 60, 80), photometric="rgb")
+    assert load_photo(tmp_path / "pages.tif").shape == (6, 8, 3)
+
+
+def test_heic_and_jpeg_are_known_by_their_content(tmp_path, rng, monkeypatch):
+    photo = noise(rng, 40, 60)
+    write_heic(tmp_path / "a.heic", photo, exif=exif_block(1))
+    for name in ("a.jpg", "a.png", "a.nef"):
+        (tmp_path / name).write_bytes((tmp_path / "a.heic").read_bytes())
+        read = load_photo(tmp_path / name)
+        assert np.array_equal(read, load_photo(tmp_path / "a.heic"))
+        assert load_tags(tmp_path / name) == load_tags(tmp_path / "a.heic")
+    assert "HEIF" not in Image.registered_extensions().values()
+    Image.fromarray(photo).save(tmp_path / "jpeg", "JPEG", exif=exif_block(1))
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setitem(sys.modules, "rawpy", None)
+    for name in ("b.heic", "b.cr2", "b.tif", "b.png"):
+        (tmp_path / name).write_bytes((tmp_path / "jpeg").read_bytes())
+        assert np.array_equal(load_photo(tmp_path / name), load_photo(tmp_path / "jpeg"))
+        assert told(tmp_path / name)[1] == "A camera"
+
+
+def test_16_bits_are_known_by_the_content(tmp_path, rng):
+    photo = noise(rng, 20, 30, dtype=np.uint16)
+    save_photo(tmp_path / "a.png", photo)
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.png").read_bytes())
+    assert np.array_equal(load_photo(tmp_path / "a.jpg", 16), photo)
+
+
 @pytest.mark.parametrize("name, package, extra", [("a.HEIC", "pillow_heif", "heic"),
                                                   ("a.cr3", "rawpy", "raw")])
 def test_a_missing_package_is_named(tmp_path, monkeypatch, name, package, extra):
@@ -503,6 +646,22 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs permissions of POSIX")
+@pytest.mark.parametrize("umask, before, after", [
+    (0o022, 0o644, 0o644), (0o002, 0o664, 0o664), (0o077, 0o644, 0o600),
+    (0o002, 0o600, 0o600), (0o002, 0o640, 0o640), (0o022, 0o777, 0o644),
+    (0o022, 0o444, 0o644)])                 # who makes a photo may change it
+def test_a_result_is_no_less_private_than_its_photo(tmp_path, rng, umask, before, after):
+    Image.fromarray(noise(rng, 8, 8)).save(tmp_path / "a.png")
+    os.chmod(tmp_path / "a.png", before)
+    umask_before = os.umask(umask)
+    try:
+        files.enhance_photo(NETWORK, tmp_path / "a.png", tmp_path / "b.jpg")
+    finally:
+        os.umask(umask_before)
+    assert (tmp_path / "b.jpg").stat().st_mode & 0o777 == after
+
+
 def test_a_folder_that_is_a_file_is_named(tmp_path, rng):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(OSError, match="photo.png: cannot be written.*another folder"):
@@ -539,7 +698,7 @@ NETWORK = Network(lambda photo, thumbnail, window: photo ** 0.5, multiple=16, ra
 def test_enhance_photo_brightens_and_keeps_tags(tmp_path, rng, name, depth):
     source, target = tmp_path / "a.jpg", tmp_path / name
     Image.fromarray(noise(rng, 30, 40) // 4).save(source, exif=exif_block(6))
-    result = files.enhance_photo(NETWORK, source, target, depth=depth)
+    result = files.enhance_photo(NETWORK, source, target, files.Settings(depth=depth))
     assert result == (0.0012, "")
     before, after = (load_photo(path, depth) for path in (source, target))
     largest = np.iinfo(after.dtype).max
@@ -547,12 +706,142 @@ def test_enhance_photo_brightens_and_keeps_tags(tmp_path, rng, name, depth):
     assert told(tmp_path / name)[:3] == (1, "A camera", b"Jose")
 
 
+def tinted(photo, thumbnail, window):
+    """A network that brightens, and invents a colour."""
+    return photo ** np.array([0.4, 0.5, 0.6], np.float32)
+
+
+TINTING = Network(tinted, multiple=16, radius=8)
+
+
+@pytest.mark.parametrize("source", ["a.png", "a.jpg", "a.tif", "deep.png", "deep.tif"])
+@pytest.mark.parametrize("target", ["b.png", "b.jpg", "b.webp", "b.tif", "b.bmp",
+                                    "deep.png", "deep.tif"])
+def test_grey_stays_grey(tmp_path, rng, source, target):
+    (tmp_path / "out").mkdir()
+    path, result = tmp_path / source, tmp_path / "out" / target
+    grey = rng.integers(0, 60, (30, 40)).astype(np.uint8)
+    save_photo(path, grey * np.uint16(257) if "deep" in source else grey)
+    settings = files.Settings(depth=16 if "deep" in target else 8)
+    files.enhance_photo(TINTING, path, result, settings)
+    bright = load_photo(result)
+    assert mean_luma(bright) > 1.5 * mean_luma(load_photo(path))
+    spread = bright.max(-1).astype(int) - bright.min(-1)
+    assert spread.max() <= (1 if target == "b.webp" else 0)     # which has no grey
+    if target != "b.webp":
+        with Image.open(result) as image:
+            assert image.getbands() in (("L",), ("I",))
+
+
+def test_equal_channels_stay_equal(tmp_path, rng):
+    grey = rng.integers(0, 60, (300, 40)).astype(np.uint8)      # more rows than a band
+    save_photo(tmp_path / "a.png", np.dstack([grey] * 3))
+    files.enhance_photo(TINTING, tmp_path / "a.png", tmp_path / "b.png")
+    with Image.open(tmp_path / "b.png") as image:
+        assert image.mode == "RGB"
+    assert np.ptp(load_photo(tmp_path / "b.png").astype(int), -1).max() == 0
+    still = files.Settings(strength=0.0)
+    files.enhance_photo(TINTING, tmp_path / "a.png", tmp_path / "same.png", still)
+    assert np.array_equal(load_photo(tmp_path / "same.png")[..., 0], grey)
+    one_red = np.dstack([grey] * 3)
+    one_red[-1, -1] = 9, 0, 0
+    save_photo(tmp_path / "a.png", one_red)
+    files.enhance_photo(TINTING, tmp_path / "a.png", tmp_path / "b.png")
+    assert np.ptp(load_photo(tmp_path / "b.png").astype(int), -1).max() > 0
+
+
+def test_a_grey_profile_stays_with_grey(tmp_path, rng):
+    profile = bytearray(SRGB)
+    profile[16:20] = b"GRAY"
+    grey = Image.fromarray(rng.integers(0, 60, (30, 40)).astype(np.uint8))
+    grey.save(tmp_path / "a.jpg", icc_profile=bytes(profile))
+    for name in ("b.jpg", "b.tif", "b.webp"):
+        files.enhance_photo(NETWORK, tmp_path / "a.jpg", tmp_path / name)
+    for name in ("b.jpg", "b.tif"):
+        with Image.open(tmp_path / name) as image:
+            assert image.info["icc_profile"] == profile
+    with Image.open(tmp_path / "b.webp") as image:
+        assert "icc_profile" not in image.info
+
+
+def cut_out(rng, mode):
+    """A PIL image of 30 x 40 of a mode with alpha, and its alpha."""
+    alpha = rng.integers(0, 255, (30, 40)).astype(np.uint8)
+    image = Image.fromarray(np.dstack([noise(rng, 30, 40) // 4, alpha]))
+    if mode == "P":
+        alpha = np.where(alpha > 127, 255, 0).astype(np.uint8)
+        image.putalpha(Image.fromarray(alpha))
+        return image.quantize(64), np.asarray(image.quantize(64).convert("RGBA"))[..., 3]
+    return image.convert(mode), alpha
+
+
+@pytest.mark.parametrize("source, mode", [
+    ("a.png", "RGBA"), ("a.png", "LA"), ("a.png", "P"), ("a.webp", "RGBA"),
+    ("a.tif", "RGBA"), ("a.tif", "LA")])
+@pytest.mark.parametrize("target, depth", [("b.png", 8), ("b.webp", 8), ("b.tif", 8),
+                                           ("b.png", 16), ("b.tif", 16)])
+def test_alpha_is_kept(tmp_path, rng, source, mode, target, depth):
+    image, alpha = cut_out(rng, mode)
+    image.save(tmp_path / source, exif=exif_block(6), lossless=True, exact=True)
+    alpha = np.rot90(alpha, -1)
+    settings = files.Settings(depth=depth)
+    result = files.enhance_photo(NETWORK, tmp_path / source, tmp_path / target, settings)
+    assert result.note == ""
+    picture = files.read_picture(tmp_path / target)
+    assert np.array_equal(picture.alpha, alpha)
+    assert picture.is_grey == (mode == "LA" and target != "b.webp")
+    if target == "b.tif":
+        bands = tifffile.imread(tmp_path / target).shape[2]
+        assert bands == (2 if mode == "LA" else 4)
+
+
+@pytest.mark.parametrize("target", ["b.jpg", "b.bmp"])
+def test_alpha_that_a_format_has_not_is_noted(tmp_path, rng, target):
+    image, _ = cut_out(rng, "RGBA")
+    image.save(tmp_path / "a.png")
+    result = files.enhance_photo(NETWORK, tmp_path / "a.png", tmp_path / target)
+    assert f"{target}: its transparency is lost; PNG, WebP and TIFF keep it" in result.note
+    under = load_photo(tmp_path / "a.png") / 255
+    assert np.abs(load_photo(tmp_path / target) / 255 - under ** 0.5).mean() < 0.1
+    with pytest.raises(ValueError, match=f"{target}: .*choose PNG, WebP or TIFF"):
+        save_photo(tmp_path / target, noise(rng, 2, 2), alpha=np.zeros((2, 2), np.uint8))
+    with pytest.raises(ValueError, match="a.png: expected alpha uint8"):
+        save_photo(tmp_path / "a.png", noise(rng, 2, 2), alpha=np.zeros((2, 3), np.uint8))
+
+
+def test_alpha_that_hides_nothing_is_left_out(tmp_path, rng):
+    opaque = Image.fromarray(noise(rng, 20, 30))
+    opaque.putalpha(255)
+    opaque.save(tmp_path / "a.png")
+    result = files.enhance_photo(NETWORK, tmp_path / "a.png", tmp_path / "b.jpg")
+    assert result.note == ""
+    assert files.read_picture(tmp_path / "a.png").alpha is None
+
+
+def test_alpha_of_tiff_is_what_its_tag_says(tmp_path):
+    clear = np.full((20, 30, 4), 20000, np.uint16)
+    clear[..., 3] = 40000
+    for kind, level, alpha in (("unassalpha", 20000, 40000), ("assocalpha", 32768, 40000),
+                               ("unspecified", 20000, None)):
+        write_deep(tmp_path / "a.tif", clear, extrasamples=[kind])
+        write_deep(tmp_path / "b.tif", (clear // 257).astype(np.uint8),
+                   extrasamples=[kind])
+        for name in ("a.tif", "b.tif"):
+            picture = files.read_picture(tmp_path / name, 16)
+            assert np.abs(picture.photo - float(level)).max() <= 514, kind
+            if alpha is None:
+                assert picture.alpha is None
+            else:
+                assert np.abs(picture.alpha - float(alpha)).max() <= 257
+
+
 def test_a_brightness_out_of_reach_is_said(tmp_path):
     half = np.zeros((40, 60, 3), np.uint8)
     half[:, 30:] = 255                          # pure black and white cannot be moved
     source, target = tmp_path / "a.png", tmp_path / "b.png"
     save_photo(source, half)
-    result = files.enhance_photo(NETWORK, source, target, 0.9)
+    result = files.enhance_photo(NETWORK, source, target, files.Settings(0.9))
     assert "b.png: mean luma 0.50 instead of 0.9" in result.note
-    assert files.enhance_photo(NETWORK, source, target, 0.5).note == ""
+    result = files.enhance_photo(NETWORK, source, target, files.Settings(0.5))
+    assert result.note == ""
     assert mean_luma(load_photo(target)) == pytest.approx(0.5, abs=0.02)

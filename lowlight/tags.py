@@ -1,0 +1,279 @@
+"""Tags of photo files: EXIF, colour profile (ICC) and XMP, for an upright photo.
+
+EXIF of JPEG, PNG, WebP and HEIC is a block of bytes in which only the orientation is
+changed, so that texts in any encoding and the notes of camera makers stay what they
+were. In TIFF and raw it is mixed with tags that say how pixels lie.
+"""
+import contextlib
+import io
+import re
+import struct
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+from PIL.ExifTags import IFD, Base
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from lowlight.kinds import kind_of, no_warnings, open_file, opened
+
+DESCRIPTIVE = {
+    Base.ImageDescription, Base.Make, Base.Model, Base.Orientation, Base.XResolution,
+    Base.YResolution, Base.ResolutionUnit, Base.Software, Base.DateTime, Base.Artist,
+    Base.Copyright, Base.DateTimeOriginal}
+LARGEST_JPEG_EXIF = 65533                       # bytes of one segment
+OFFSETS = {Base.MakerNote, IFD.Interop}         # point to places, so cannot be moved
+XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>\s*))([2-8])")
+XMP_PREVIEWS = re.compile(rb"<xmp:Thumbnails>.*?</xmp:Thumbnails>", re.DOTALL)
+XMP_TITLE = "XML:com.adobe.xmp"                 # of PNG
+XMP_OF_MORE = re.compile(rb"Container:Directory|GCamera:|hdrgm:")   # clips, gain maps
+PREVIEW_START, PREVIEW_LENGTH = 0x0201, 0x0202  # tags of EXIF's second directory
+PNG_HEADER = 33                                 # bytes: signature and chunk IHDR
+TAG_CHUNKS = {b"eXIf", b"iCCP", b"iTXt", b"tEXt", b"zTXt"}  # of PNG
+PROFILE_TEXTS = {                               # of ImageMagick, by what they hold
+    "exif": ("Raw profile type exif", "Raw profile type APP1"),
+    "icc_profile": ("Raw profile type icc", "Raw profile type icm"),
+    "xmp": ("Raw profile type xmp",)}
+
+
+class Tags(NamedTuple):
+    """What a photo file says about its photo, as bytes to write into another file."""
+    exif: bytes = b""
+    icc_profile: bytes = b""
+    xmp: bytes = b""
+
+
+class AsRead(str):
+    """A text of EXIF; Pillow reads it as Latin-1, but would write only ASCII."""
+
+    def encode(self, *_):
+        return str.encode(self, "latin-1")
+
+
+@no_warnings()
+def load_tags(path):
+    """Tags of the photo file `path` for an upright photo; empty where unreadable.
+
+    Orientation is reset, previews are taken out, and a colour profile of CMYK is left
+    behind, as are the claims of phones that a clip or a gain map follows.
+    """
+    path = Path(path)
+    with contextlib.suppress(Exception):
+        kind = kind_of(path)
+        if kind == "raw":
+            with open(path, "rb") as file:
+                exif = Image.Exif()
+                exif.load_from_fp(file)
+                return Tags(directory_bytes(describing(exif)))
+        with opened(path, kind) as image:
+            info = tag_info(image, path)
+            return Tags(image_exif(image, info),
+                        photo_profile(info.get("icc_profile") or b""),
+                        upright_xmp(info.get("xmp") or b""))
+    return Tags()
+
+
+def tag_info(image, source):
+    """The dictionary `info` of an open PIL image, with the tags behind the pixels.
+
+    `source`: the path or file object it was opened from.
+    """
+    return png_info(source) if image.format == "PNG" else image.info
+
+
+def png_info(source):
+    """What Pillow's `info` holds of the tags of a PNG; empty if they are malformed."""
+    with contextlib.suppress(Exception):
+        with open_file(source) as file:
+            chunks = list(png_chunks(file, TAG_CHUNKS))
+        # Pillow decodes the chunks, put before the one pixel of another PNG.
+        one_pixel = io.BytesIO()
+        Image.new("L", (1, 1)).save(one_pixel, "PNG")
+        header = one_pixel.getvalue()[:PNG_HEADER]
+        rest = one_pixel.getvalue()[PNG_HEADER:]
+        tagged = header + b"".join(map(png_chunk, chunks)) + rest
+        with Image.open(io.BytesIO(tagged)) as image:
+            info = dict(image.info)
+        if XMP_TITLE in info and "xmp" not in info:     # as libvips writes it
+            info["xmp"] = info[XMP_TITLE].encode()
+        for name, titles in PROFILE_TEXTS.items():
+            for title in titles:
+                if name not in info and title in info:
+                    info[name] = profile_bytes(info[title])
+        return info
+    return {}
+
+
+def png_chunks(file, wanted=None):
+    """Yield (kind, data) of the chunks of an open PNG file, up to its end or a break.
+
+    `wanted`: a set of kinds; the others are passed over. None for all.
+    """
+    file.seek(8)                                # the signature
+    while len(header := file.read(8)) == 8:
+        length, kind = struct.unpack(">L4s", header)
+        if wanted and kind not in wanted:
+            file.seek(length + 4, 1)
+            continue
+        data = file.read(length)
+        is_whole = file.read(4) == struct.pack(">L", zlib.crc32(kind + data))
+        if is_whole or kind == b"IDAT":         # the rows up to the break are good
+            yield kind, data
+
+
+def png_chunk(chunk):
+    """(kind, data) as the bytes of a PNG's chunk."""
+    kind, data = chunk
+    return (struct.pack(">L", len(data)) + kind + data
+            + struct.pack(">L", zlib.crc32(kind + data)))
+
+
+def png_tags(tags):
+    """Yield the chunks of a PNG that hold `tags`, to be put before its pixels."""
+    if tags.icc_profile:
+        yield png_chunk((b"iCCP", b"icc\0\0" + zlib.compress(tags.icc_profile)))
+    if tags.exif:
+        yield png_chunk((b"eXIf", tags.exif.removeprefix(b"Exif\0\0")))
+    if tags.xmp:                                # uncompressed, in no language
+        title = XMP_TITLE.encode() + bytes(5)
+        yield png_chunk((b"iTXt", title + tags.xmp))
+
+
+def profile_bytes(text):
+    """What a raw profile holds: a line with its name, its length, then hex digits."""
+    with contextlib.suppress(ValueError):
+        _, _, digits = text.strip().split("\n", 2)
+        data = bytes.fromhex(digits)
+        for title in (b"http://ns.adobe.com/xap/1.0/\0", b"Exif\0\0"):
+            data = data.removeprefix(title)
+        return data
+    return b""
+
+
+def orientation_of(info):
+    """How pixels lie by the EXIF or XMP of a PIL image's `info`: 1 to 8, 1 is upright."""
+    with contextlib.suppress(Exception):        # malformed tags raise many types
+        exif = Image.Exif()
+        exif.load(info.get("exif") or b"")
+        if exif.get(Base.Orientation) in range(1, 9):
+            return exif[Base.Orientation]
+        if match := XMP_ORIENTATION.search(info.get("xmp") or b""):
+            return int(match[2])
+    return 1
+
+
+def image_exif(image, info):
+    """EXIF bytes of an open PIL image; empty if there is none or it is malformed.
+
+    `info`: as `tag_info` gives it.
+    """
+    with contextlib.suppress(Exception):        # malformed EXIF raises many types
+        if image.format == "TIFF":
+            return directory_bytes(describing(image.getexif()))
+        if "exif" in info:
+            return upright_exif(info["exif"])
+    return b""
+
+
+def upright_exif(exif):
+    """EXIF bytes with orientation 1 and no preview; all else stays where it is."""
+    exif = bytearray(exif.removeprefix(b"Exif\0\0"))
+    order = {b"II*\0": "<", b"MM\0*": ">"}[bytes(exif[:4])]
+    start, = struct.unpack_from(order + "L", exif, 4)
+    count, = struct.unpack_from(order + "H", exif, start)
+    end = start + 2 + 12 * count
+    for entry in range(start + 2, end, 12):
+        if struct.unpack_from(order + "H", exif, entry) == (Base.Orientation,):
+            struct.pack_into(order + "HLHH", exif, entry + 2, 3, 1, 1, 0)
+    with contextlib.suppress(struct.error):     # nothing may follow the first directory
+        preview, = struct.unpack_from(order + "L", exif, end)
+        struct.pack_into(order + "L", exif, end, 0)
+        if preview:
+            drop_preview(exif, order, preview)
+    return b"Exif\0\0" + bytes(exif)
+
+
+def drop_preview(exif, order, directory):
+    """Take the preview that EXIF's second directory points to out of a bytearray.
+
+    It is cut off where it comes last, as it mostly does, and else made zero, as offsets
+    elsewhere may not change. `order`: "<" or ">"; `directory`: its offset.
+    """
+    count, = struct.unpack_from(order + "H", exif, directory)
+    start = length = 0
+    for entry in range(directory + 2, directory + 2 + 12 * count, 12):
+        tag, _, _, value = struct.unpack_from(order + "HHLL", exif, entry)
+        if tag == PREVIEW_START:
+            start = value
+        if tag == PREVIEW_LENGTH:
+            length = value
+    end = min(start + length, len(exif))
+    if 0 < start < end and any(exif[end:]):
+        exif[start:end] = bytes(end - start)
+    elif 0 < start < end:
+        del exif[start:]
+
+
+def exif_for_jpeg(exif):
+    """EXIF bytes small enough for JPEG if they can be: without the makers' notes."""
+    if len(exif) <= LARGEST_JPEG_EXIF:
+        return exif
+    return directory_bytes(exif_directory(exif)) or exif
+
+
+def photo_profile(profile):
+    """A colour profile; empty if it is cut off or not one of RGB or grey photos."""
+    whole = len(profile) == int.from_bytes(profile[:4], "big")
+    return profile if whole and profile[16:20] in (b"RGB ", b"GRAY") else b""
+
+
+def upright_xmp(xmp):
+    """XMP bytes with orientation 1 and no previews; empty if they speak of more than
+    one picture."""
+    if XMP_OF_MORE.search(xmp):
+        return b""
+    return XMP_ORIENTATION.sub(rb"\g<1>1", XMP_PREVIEWS.sub(b"", xmp))
+
+
+def describing(exif):
+    """The tags of a PIL Exif that describe the photo, not its file, for a TIFF."""
+    directory = ImageFileDirectory_v2()
+    directory.update({tag: as_read(exif[tag]) for tag in DESCRIPTIVE & set(exif)})
+    for group in {IFD.Exif, IFD.GPSInfo} & set(exif):
+        directory[group] = {tag: as_read(value) for tag, value
+                            in exif.get_ifd(group).items() if tag not in OFFSETS}
+    if Base.Orientation in directory:
+        directory[Base.Orientation] = 1
+    return directory
+
+
+def exif_directory(block):
+    """EXIF bytes as a TIFF directory; empty if they are malformed."""
+    with contextlib.suppress(Exception):
+        exif = Image.Exif()
+        exif.load(block)
+        directory = describing(exif)
+        directory.tobytes()                     # raises what writing it would
+        return directory
+    return ImageFileDirectory_v2()
+
+
+def as_read(value):
+    """A text that is written as it was read; other values as they are."""
+    return AsRead(value) if isinstance(value, str) else value
+
+
+def directory_bytes(directory):
+    """A TIFF directory as EXIF bytes; empty if it has no tags."""
+    buffer = io.BytesIO()
+    directory.save(buffer)
+    return b"Exif\0\0" + buffer.getvalue() if len(directory) else b""
+
+
+def dots_per_inch(exif):
+    """Resolution for printing in EXIF bytes; 72, as of cameras, where none is there."""
+    with contextlib.suppress(TypeError, ValueError):
+        dots = float(exif_directory(exif).get(Base.XResolution))
+        return dots if 0 < dots < 1e6 else 72.0
+    return 72.0

@@ -1,0 +1,167 @@
+"""Tags wherever they stand in a file: found, set upright, written, without previews."""
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lowlight import files, tags
+from lowlight.files import load_photo, load_tags, save_photo
+
+XMP = (b'<x:xmpmeta><rdf:Description tiff:Orientation="6" xmp:Rating="5"/></x:xmpmeta>')
+
+
+def exif_of(orientation):
+    """EXIF bytes with an orientation and a maker, without their title."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = orientation, "A camera"
+    return exif.tobytes().removeprefix(b"Exif\0\0")
+
+
+def chunk(kind, data):
+    return (struct.pack(">L", len(data)) + kind + data
+            + struct.pack(">L", zlib.crc32(kind + data)))
+
+
+def write_png(path, photo, before=b"", after=b""):
+    """A PNG of 8 or 16 bits with chunks before and after its pixels."""
+    height, width, _ = photo.shape
+    header = struct.pack(">LLBBBBB", width, height, 8 * photo.itemsize, 2, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(row.dtype.newbyteorder(">")).tobytes()
+                    for row in photo)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + before
+                     + chunk(b"IDAT", zlib.compress(rows)) + after + chunk(b"IEND", b""))
+
+
+def raw_profile(name, data):
+    """A text chunk as ImageMagick writes it: a name, a length, hex digits."""
+    digits = data.hex()
+    lines = "\n".join(digits[at:at + 72] for at in range(0, len(digits), 72))
+    text = f"\n{name}\n{len(data):8}\n{lines}\n".encode()
+    return chunk(b"zTXt", b"Raw profile type " + name.encode() + b"\0\0"
+                 + zlib.compress(text))
+
+
+def xmp_chunk(xmp):
+    return chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
+
+
+KINDS = {"exif": chunk(b"eXIf", exif_of(6)),
+         "profile": raw_profile("exif", b"Exif\0\0" + exif_of(6)),
+         "app1": raw_profile("APP1", b"Exif\0\0" + exif_of(6)),
+         "xmp": xmp_chunk(XMP),
+         "xmp profile": raw_profile("xmp", XMP),
+         "quotes": xmp_chunk(XMP.replace(b'"6"', b"'6'"))}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("target", ["b.png", "b.tif", "b.jpg"])
+def test_tags_of_a_png_are_found_wherever_they_stand(tmp_path, rng, kind, place, depth,
+                                                     target):
+    photo = rng.integers(0, 255, (20, 30, 3)).astype(f"uint{depth}")
+    write_png(tmp_path / "a.png", photo, **{place: KINDS[kind]})
+    read = load_photo(tmp_path / "a.png", depth)
+    assert np.array_equal(read, np.rot90(photo, -1))
+    found = load_tags(tmp_path / "a.png")
+    save_photo(tmp_path / target, read if target != "b.jpg" else read.astype(np.uint8),
+               found)
+    assert load_photo(tmp_path / target).shape == (30, 20, 3)
+    if kind in ("exif", "profile", "app1"):
+        with Image.open(tmp_path / target) as image:
+            image.load()
+            assert image.getexif()[0x010F] == "A camera"
+    else:
+        assert b'xmp:Rating="5"' in load_tags(tmp_path / target).xmp
+
+
+def with_preview(preview, behind=b""):
+    """EXIF bytes with a maker, a preview, and what lies behind it."""
+    first = struct.pack("<H HHLL HHLL L", 2, 0x10F, 2, 7, 68, 0x112, 3, 1, 6, 38)
+    second = struct.pack("<H HHLL HHLL L", 2, 0x201, 4, 1, 75, 0x202, 4, 1, len(preview), 0)
+    return (b"Exif\0\0II*\0" + struct.pack("<L", 8) + first + second + b"Xiaomi\0"
+            + preview + behind)
+
+
+@pytest.mark.parametrize("behind", [b"", bytes(9), b"more"])
+def test_a_preview_is_dropped_with_its_bytes(behind):
+    preview = b"picture" * 13_000               # more than a JPEG may hold
+    upright = tags.upright_exif(with_preview(preview, behind))
+    assert b"picture" not in upright
+    assert upright.endswith(behind.strip(b"\0"))
+    assert (len(upright) < 100) == (behind != b"more")
+    exif = Image.Exif()
+    exif.load(upright)
+    assert exif[0x010F] == "Xiaomi"
+    assert exif[0x0112] == 1
+
+
+@pytest.mark.parametrize("behind", [b"", b"more"])
+@pytest.mark.parametrize("source", ["a.heic", "a.png", "a.webp"])
+def test_tags_with_a_large_preview_go_into_a_jpeg(tmp_path, rng, source, behind):
+    image = Image.fromarray(rng.integers(0, 255, (48, 64, 3)).astype(np.uint8))
+    exif = with_preview(b"picture" * 13_000, behind)
+    if source == "a.heic":
+        heif = pytest.importorskip("pillow_heif")
+        heif.from_pillow(image).save(tmp_path / source, exif=exif)
+    else:
+        image.save(tmp_path / source, exif=exif)
+    save_photo(tmp_path / "b.jpg", load_photo(tmp_path / source),
+               load_tags(tmp_path / source))
+    with Image.open(tmp_path / "b.jpg") as result:
+        assert result.getexif()[0x010F] == "Xiaomi"
+    assert b"picture" not in (tmp_path / "b.jpg").read_bytes()
+
+
+def test_large_notes_of_a_maker_do_not_cost_the_other_tags(tmp_path, rng):
+    exif = Image.Exif()
+    exif[0x010F] = "A camera"
+    exif.get_ifd(0x8769).update({0x9003: "2026:11:22 00:00:00", 0x927C: bytes(80_000)})
+    photo = rng.integers(0, 255, (8, 8, 3)).astype(np.uint8)
+    save_photo(tmp_path / "a.png", photo, tags.Tags(exif.tobytes()))
+    save_photo(tmp_path / "b.jpg", photo, load_tags(tmp_path / "a.png"))
+    with Image.open(tmp_path / "b.jpg") as result:
+        assert result.getexif()[0x010F] == "A camera"
+        assert result.getexif().get_ifd(0x8769)[0x9003] == "2026:11:22 00:00:00"
+    with Image.open(tmp_path / "a.png") as result:      # which can hold them
+        assert len(result.getexif().get_ifd(0x8769)[0x927C]) == 80_000
+
+
+def test_previews_in_xmp_are_left_behind(tmp_path, rng):
+    thumbnails = (b"<xmp:Thumbnails><rdf:Alt><xmpGImg:image>" + b"QUJD" * 20_000
+                  + b"</xmpGImg:image></rdf:Alt></xmp:Thumbnails>")
+    xmp = XMP.replace(b"</x:xmpmeta>", thumbnails + b"</x:xmpmeta>")
+    write_png(tmp_path / "a.png", np.zeros((4, 6, 3), np.uint8), before=xmp_chunk(xmp))
+    found = load_tags(tmp_path / "a.png")
+    assert found.xmp == XMP.replace(b'"6"', b'"1"')
+    save_photo(tmp_path / "b.jpg", np.zeros((6, 4, 3), np.uint8), found)
+    assert load_tags(tmp_path / "b.jpg").xmp == found.xmp
+
+
+def test_xmp_too_large_for_a_jpeg_costs_no_photo(tmp_path):
+    large = XMP.replace(b"<x:xmpmeta>", b"<x:xmpmeta>" + b" " * 70_000)
+    photo = np.zeros((4, 6, 3), np.uint8)
+    found = tags.Tags(exif=b"Exif\0\0" + exif_of(1), xmp=large)
+    save_photo(tmp_path / "a.jpg", photo, found)
+    assert load_tags(tmp_path / "a.jpg").xmp == b""
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.getexif()[0x010F] == "A camera"
+
+
+def test_exif_that_ends_with_its_first_directory_is_kept():
+    directory = struct.pack("<HHHLHH", 1, 0x0112, 3, 1, 6, 0)
+    upright = tags.upright_exif(b"II*\0" + struct.pack("<L", 8) + directory)
+    assert upright.endswith(struct.pack("<HHLHH", 0x0112, 3, 1, 1, 0))
+
+
+def test_damaged_chunks_cost_no_photo(tmp_path, rng):
+    photo = rng.integers(0, 255, (8, 9, 3)).astype(np.uint8)
+    for damaged in (chunk(b"eXIf", b"MM"), chunk(b"zTXt", b"Raw profile type exif\0\0x"),
+                    raw_profile("exif", b""), raw_profile("APP1", b"no exif")):
+        write_png(tmp_path / "a.png", photo, after=damaged)
+        assert np.array_equal(load_photo(tmp_path / "a.png"), photo)
+        rewritten = files.Tags(*load_tags(tmp_path / "a.png"))
+        save_photo(tmp_path / "b.png", photo, rewritten)
