@@ -2,15 +2,19 @@
 import contextlib
 import gc
 import os
+from collections import deque
 from fractions import Fraction
 from functools import cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from lowlight.files import CLIPS, Result, whole_file
-from lowlight.photo import (LUMA, TILE, brightness_exponent, enhance, make_thumbnail,
-                            mean_luma, power_curve, quantise)
+from lowlight.photo import LUMA, TILE, enhance, make_thumbnail, mean_luma, quantise
+
+BLACK = 1 / 255         # mean luma of a frame below which it shows only noise
+MOST_ABOVE = 1.08       # how much brighter a frame of a clip may be than as a photo
 
 CODERS = {"h264": ("libx264", {"crf": "18", "bf": "0"}),  # B-frames blur the last time
           "hevc": ("libx265", {"crf": "20", "x265-params": "log-level=none:bframes=0"}),
@@ -42,50 +46,116 @@ def import_av():
     return av
 
 
+class Outlook(NamedTuple):
+    """What is known of a frame before it is enhanced.
+
+    `begins_scene`: whether the scene is another one than in the frame before it.
+    `lowest_gain`: the least logarithmic gain that the network decides within the next
+    second of the same scene; infinity if that is not known.
+    """
+    begins_scene: bool
+    lowest_gain: float = np.inf
+
+
 class ClipEnhancer:
     """Brightens the frames of one clip in turn; the exposure follows the scene calmly.
 
-    `frame_rate`: frames a second. `seconds`: time constant of the moving averages, 0
-    for none. `cut`: relative change of the tones from which on a new scene begins. For
-    the rest see `lowlight.enhance`.
+    Each frame is enhanced as if it were a photo. From the result follows the gain that
+    the network has decided on: mean luma after over mean luma before. This gain is what
+    is smoothed. It rises over about a second. It falls at once where the frame would
+    else be brighter than the photo by more than MOST_ABOVE, so no light turns white.
+
+    `frame_rate`: frames a second. `seconds`: time constant of the moving average, 0 for
+    none. `cut`: change of the tones, relative to how bright they are, from which on a
+    new scene begins. For the rest see `lowlight.enhance`.
     """
 
     def __init__(self, network, frame_rate, brightness=None, strength=1.0, tile=TILE,
                  seconds=1.0, cut=0.15):
-        self._enhance = partial(enhance, network, strength=strength, tile=tile)
-        self._brightness, self._cut = brightness, cut
+        self._enhance = partial(enhance, network, brightness=brightness,
+                                strength=strength, tile=tile)
+        self._frame_rate, self._seconds, self._cut = frame_rate, seconds, cut
         self._persistence = float(np.exp(-1 / (frame_rate * seconds))) if seconds else 0
-        self._tones, self._averages = None, {}
+        self._tones = None              # of the last frame that was not black
+        self._gain = None               # logarithmic, of the same frame
+        self._outlooks = deque()
+
+    def look_ahead(self, frames):
+        """Read the frames of the whole clip once, so that light does not come as a surprise.
+
+        Optional, and before the first call. A fade from black then begins with the gain
+        of the light that it leads to. Thumbnails decide, five in a second: the network
+        decides nearly the same on them, and they cost little.
+        """
+        step = max(round(self._frame_rate / 5), 1)
+        gains, scenes, scene = [], [], 0
+        for number, frame in enumerate(frames):
+            thumbnail = make_thumbnail(frame)
+            begins = self._begins_scene(thumbnail)
+            scene += begins
+            scenes.append(scene)
+            gain = np.inf
+            if number % step == 0 and not is_black(frame):
+                photo = quantise(thumbnail, np.uint16)
+                gain = log_gain(photo, self._enhance(photo))
+            gains.append(gain)
+            self._outlooks.append(Outlook(begins))
+        count = round(self._frame_rate * self._seconds)
+        for number, outlook in enumerate(self._outlooks):
+            coming = zip(gains[number:number + count], scenes[number:number + count])
+            same_scene = [gain for gain, scene in coming if scene == scenes[number]]
+            self._outlooks[number] = outlook._replace(
+                lowest_gain=min(same_scene, default=np.inf))
+        self._tones = None
 
     def __call__(self, frame):
         """The next frame, uint8 (H, W, 3), brightened: the same shape and type."""
         thumbnail = make_thumbnail(frame)
-        if self._begins_scene(thumbnail):
-            self._averages.clear()
-        # The exposure follows calmly; where the light falls is always that of this frame.
-        level = np.log(thumbnail.mean() + 1e-3)
-        thumbnail *= np.exp(self._average("level", level) - level)
-        result = self._enhance(frame, thumbnail=thumbnail.clip(0, 1))
-        gain = np.log((mean_luma(result) + 1e-3) / (mean_luma(frame) + 1e-3))
-        correction = np.exp(self._average("gain", gain) - gain)
-        result = quantise(np.arange(256) / 255 * correction, np.uint8)[result]
-        if self._brightness is None:
-            return result
-        exponent = np.log(brightness_exponent(result, self._brightness))
-        return power_curve(np.exp(self._average("exponent", exponent)))[result]
+        if self._outlooks:
+            outlook = self._outlooks.popleft()
+        else:
+            outlook = Outlook(self._begins_scene(thumbnail))
+        alone = self._enhance(frame, thumbnail=thumbnail)
+        decided = log_gain(frame, alone)
+        correction = np.exp(self._smooth(decided, outlook, is_black(frame)) - decided)
+        levels = quantise(np.arange(256) / 255 * correction, np.uint8)
+        # No pixel gets darker than it was in the clip: a lamp stays white.
+        return np.maximum(levels[alone], np.minimum(frame, alone))
+
+    def _smooth(self, decided, outlook, black):
+        """The logarithmic gain to apply, where `decided` is the one of the frame alone."""
+        most = decided + np.log(MOST_ABOVE)
+        if black:                       # noise, on which the network decides anything
+            if self._gain is None:
+                return 0.0 if self._outlooks else decided
+            return min(self._gain, most)
+        target = min(decided, outlook.lowest_gain)
+        if self._gain is None or outlook.begins_scene:
+            self._gain = target
+        self._gain = target + self._persistence * (self._gain - target)
+        self._gain = min(self._gain, most)
+        return self._gain
 
     def _begins_scene(self, thumbnail):
-        """Whether the tones differ from those of the last frame; a pan keeps most."""
+        """Whether the tones differ from those before; a pan and a fade keep most."""
         tones = np.sort(thumbnail @ LUMA, axis=None)
+        if tones.mean() < BLACK:
+            return False
         last, self._tones = self._tones, tones
-        return last is not None and (
-            np.abs(tones - last).mean() > self._cut * (tones + last).mean() / 2)
+        if last is None:
+            return False
+        level = 0.1 + (tones + last).mean() / 2     # a step of a dark fade is no cut
+        return bool(np.abs(tones - last).mean() > self._cut * level)
 
-    def _average(self, name, value):
-        """The moving average called `name`, after one more `value`."""
-        last = self._averages.get(name, value)
-        self._averages[name] = value + self._persistence * (last - value)
-        return self._averages[name]
+
+def is_black(frame):
+    """Whether a frame shows nothing but the noise of the camera."""
+    return mean_luma(frame) < BLACK
+
+
+def log_gain(before, after):
+    """Logarithm of the mean luma of the photo `after` over that of `before`."""
+    return float(np.log((mean_luma(after) + 1e-3) / (mean_luma(before) + 1e-3)))
 
 
 def is_mp4(path):
@@ -131,6 +201,15 @@ def upright(frame):
         a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].astype(float)
         photo = photo[::-1] if a * d < b * c else photo     # mirrored: a selfie
     return np.ascontiguousarray(np.rot90(photo, round(frame.rotation / 90)))
+
+
+def pictures(path):
+    """Yield the pictures of a clip, uint8 RGB (H, W, 3), up to its end or its break."""
+    with contextlib.suppress(import_av().FFmpegError), open_clip(path) as clip:
+        for packet in clip.demux(clip.streams.best("video")):
+            with contextlib.suppress(import_av().FFmpegError):
+                for frame in packet.decode():
+                    yield upright(frame)
 
 
 def frame_rate(video):
@@ -296,8 +375,9 @@ def enhance_clip(network, path, target, brightness=None, strength=1.0, tile=TILE
         with whole_file(target) as part, open_clip(path) as source, av.open(
                 str(part), "w", options=options) as result:
             copy = ClipCopy(source, result, first)
-            copy.run(ClipEnhancer(network, copy.frame_rate, brightness, strength, tile),
-                     on_frame)
+            enhancer = ClipEnhancer(network, copy.frame_rate, brightness, strength, tile)
+            enhancer.look_ahead(pictures(path))
+            copy.run(enhancer, on_frame)
             missing = copy.missing_seconds()
     except av.FFmpegError as error:
         raise ValueError(f"{path}: cannot be enhanced ({error}); convert it to MP4 "
