@@ -84,22 +84,23 @@ class ClipEnhancer:
         """Read the frames of the whole clip once, so that light does not come as a surprise.
 
         Optional, and before the first call. A fade from black then begins with the gain
-        of the light that it leads to. Thumbnails decide, five in a second: the network
+        of the light that it leads to. Only the thumbnails are enhanced: the network
         decides nearly the same on them, and they cost little.
         """
-        step = max(round(self._frame_rate / 5), 1)
         gains, scenes, scene = [], [], 0
-        for number, frame in enumerate(frames):
+        for frame in frames:
             thumbnail = make_thumbnail(frame)
             begins = self._begins_scene(thumbnail)
             scene += begins
             scenes.append(scene)
             gain = np.inf
-            if number % step == 0 and not is_black(frame):
+            if not is_black(frame):
                 photo = quantise(thumbnail, np.uint16)
                 gain = log_gain(photo, self._enhance(photo))
             gains.append(gain)
             self._outlooks.append(Outlook(begins))
+        if min(gains, default=np.inf) == np.inf:        # black throughout
+            self._outlooks.clear()
         count = round(self._frame_rate * self._seconds)
         for number, outlook in enumerate(self._outlooks):
             coming = zip(gains[number:number + count], scenes[number:number + count])
@@ -126,9 +127,10 @@ class ClipEnhancer:
         """The logarithmic gain to apply, where `decided` is the one of the frame alone."""
         most = decided + np.log(MOST_ABOVE)
         if black:                       # noise, on which the network decides anything
-            if self._gain is None:
-                return 0.0 if self._outlooks else decided
-            return min(self._gain, most)
+            gain = self._gain
+            if gain is None:            # left as it is, if light is to come
+                gain = 0.0 if self._outlooks else decided
+            return min(gain, most)
         target = min(decided, outlook.lowest_gain)
         if self._gain is None or outlook.begins_scene:
             self._gain = target

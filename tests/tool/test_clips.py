@@ -9,7 +9,7 @@ import pytest
 
 from lowlight.clips import (ClipCopy, ClipEnhancer, enhance_clip, first_frame,
                             import_av, open_clip, upright)
-from lowlight.network import Network
+from lowlight.network import Network, load
 from lowlight.photo import enhance, mean_luma
 
 CODERS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx265",
@@ -279,6 +279,95 @@ def test_a_moving_lamp_leaves_no_trail():
     moved = enhancer(right).astype(int)
     alone = enhance(network, right).astype(int)
     assert np.abs(moved - alone).max() <= 2
+
+
+@pytest.fixture(scope="module")
+def released():
+    """The released weights."""
+    return load()
+
+
+def scene(light, rng):
+    """A dark, noisy, coloured scene in `light` from 0 to 1: uint8 (H, W, 3)."""
+    y, x = np.mgrid[:48, :64]
+    waves = [0.5 + 0.4 * np.sin(x / 6 + c) * np.cos(y / 8 - c) for c in range(3)]
+    photo = np.stack(waves, axis=-1) * 46 * light
+    return (photo + rng.normal(0, 1, photo.shape)).clip(0, 255).astype(np.uint8)
+
+
+RATE = 8        # frames a second of the clips below: light changes within a second
+LIGHTS = {
+    "fade in": [0, 0, *np.linspace(0, 1, 8), *[1] * 6],
+    "fade in from dim": [*np.linspace(0.1, 1, 8), *[1] * 6],
+    "fade out": [*[1] * 4, *np.linspace(1, 0, 8), 0, 0],
+    "black between": [1, 1, 0, 0, 1, 1, *np.linspace(1, 0, 5), *np.linspace(0, 1, 5)],
+    "light goes on": [*[0.2] * 6, *[1] * 6],
+    "light goes off": [*[1] * 6, *[0.2] * 6],
+    "door opens": [*[0.2] * 4, 0.4, 0.6, 0.8, *[1] * 6],
+    "car passes": [*[0.2] * 4, 0.5, 1, 2, 3, 2, 1, 0.5, *[0.2] * 6],
+    "camera adapts": [*np.geomspace(1, 0.3, 10), *np.geomspace(0.3, 1, 6)]}
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+@pytest.mark.parametrize("name", LIGHTS)
+def test_no_frame_is_much_brighter_than_as_a_photo(released, name, ahead):
+    rng = np.random.default_rng(0)
+    frames = [scene(light, rng) for light in LIGHTS[name]]
+    enhancer = ClipEnhancer(released, RATE)
+    if ahead:
+        enhancer.look_ahead(frames)
+    for frame in frames:
+        alone = mean_luma(enhance(released, frame))
+        assert mean_luma(enhancer(frame)) <= 1.1 * alone + 1 / 255
+
+
+@pytest.mark.parametrize("name", ["fade in", "fade in from dim", "fade out",
+                                  "black between"])
+def test_a_fade_stays_a_fade(released, name):
+    """It follows the light up and down, and is never brighter than the steady scene."""
+    rng = np.random.default_rng(0)
+    frames = [scene(light, rng) for light in LIGHTS[name]]
+    steady = mean_luma(enhance(released, scene(1, rng)))
+    enhancer = ClipEnhancer(released, RATE)
+    enhancer.look_ahead(frames)
+    lumas = [mean_luma(enhancer(frame)) for frame in frames]
+    assert max(lumas) < 1.1 * steady
+    assert max(lumas) > 0.9 * steady
+    assert np.corrcoef(lumas, LIGHTS[name])[0, 1] > 0.95
+    for light, luma in zip(LIGHTS[name], lumas):
+        assert luma < 0.05 or light > 0
+
+
+@pytest.mark.parametrize("light", [0.2, 1])
+def test_sudden_light_or_dark_shows_at_once(released, light):
+    """The frame after the switch is as bright as the same frame as a photo."""
+    rng = np.random.default_rng(0)
+    before = [scene(1.2 - light, rng) for _ in range(6)]
+    after = scene(light, rng)
+    enhancer = ClipEnhancer(released, RATE)
+    enhancer.look_ahead([*before, after])
+    first = mean_luma(enhancer(before[0]))
+    last = [mean_luma(enhancer(frame)) for frame in before[1:]][-1]
+    assert last == pytest.approx(first, rel=0.05)       # it does not fade beforehand
+    alone = mean_luma(enhance(released, after))
+    assert mean_luma(enhancer(after)) == pytest.approx(alone, rel=0.1)
+
+
+def test_a_lamp_stays_white_while_the_light_fades(released):
+    rng = np.random.default_rng(0)
+    frames = [scene(light, rng) for light in np.linspace(1, 0, 10)]
+    for frame in frames:
+        frame[20:28, 20:28] = 255
+    for result in map(ClipEnhancer(released, RATE), frames):
+        assert result[22:26, 22:26].min() > 240
+
+
+def test_a_clip_that_is_black_throughout_is_enhanced_like_a_photo(released):
+    frame = np.zeros((48, 64, 3), np.uint8)
+    frame[::8, ::8] = 5
+    enhancer = ClipEnhancer(released, RATE)
+    enhancer.look_ahead([frame] * 3)
+    assert np.array_equal(enhancer(frame), enhance(released, frame))
 
 
 def test_strength_mixes_and_brightness_holds():
