@@ -28,7 +28,7 @@ def parse(arguments):
         epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("inputs", nargs="+", metavar="INPUT", type=Path,
-        help="a photo, a clip (mp4, mov, mkv, webm) or a folder")
+        help="a photo, a clip (mp4, mov, mkv, webm, avi, ...) or a folder")
     add("--out", metavar="DIR", type=Path,
         help="folder for the results (default: beside each input, as NAME-bright)")
     add("--weights", metavar="FILE", help=".onnx, or .keras as CNN.ipynb writes it "
@@ -91,6 +91,8 @@ def result_path(path, below, options, taken):
     writable = files.WRITTEN if options.depth == 8 else files.SIXTEEN_BIT_FORMATS
     if suffix in files.CLIPS or (suffix in writable and not options.format):
         kept = path.suffix
+    elif suffix in files.OTHER_CLIPS:
+        kept = files.OTHER_CLIPS[suffix]
     elif options.format:
         kept = f".{options.format}"
     elif suffix in files.RAW | files.HEIC:
@@ -107,7 +109,7 @@ def result_path(path, below, options, taken):
 
 def enhance_file(loaded, path, target, options, on_frame):
     """Enhance one photo or clip; `on_frame` gets the megapixels of each frame."""
-    if path.suffix.lower() in files.CLIPS:
+    if path.suffix.lower() in files.CLIPS | files.OTHER_CLIPS.keys():
         from lowlight.clips import enhance_clip
         return enhance_clip(loaded, path, target, options.brightness, options.strength,
                             options.tile, on_frame)

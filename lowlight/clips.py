@@ -5,6 +5,7 @@ import os
 from collections import deque
 from fractions import Fraction
 from functools import cache, partial
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import NamedTuple
 
@@ -260,7 +261,7 @@ class ClipCopy:
         self._video = source.streams.best("video")
         self._pictures = add_pictures(result, self._video, first)
         self._copies, self._dropped_tracks, self._damaged_packets = {}, [], 0
-        self._last_pts = -np.inf
+        self._last_pts, self._times = -np.inf, []
         self._end_time = 0.0            # seconds up to which anything has been written
         self.pictures_end_time = self.megapixels = 0.0
         self.frame_rate = float(frame_rate(self._video))
@@ -309,12 +310,16 @@ class ClipCopy:
 
     def _decode(self, packet):
         """Yield the frames of a packet, if they decode and are later than the last."""
+        if self._source.format.name == "avi" and packet.pts is not None:
+            heappush(self._times, packet.pts)
         try:
             frames = packet.decode()
         except import_av().FFmpegError:
             self._damaged_packets += 1
             return
         for frame in frames:
+            if self._times:             # AVI knows when frames are shown, not which
+                frame.pts = heappop(self._times)
             if frame.pts is None or frame.pts <= self._last_pts:
                 self._damaged_packets += 1
             else:

@@ -29,7 +29,11 @@ LARGEST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}      # pixels
 HEIC = {".heic", ".heif", ".hif"}
 RAW = {".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw"}
 CLIPS = {".mp4", ".mov", ".mkv", ".webm"}
-OTHER_CLIPS = {".avi", ".m4v", ".3gp", ".mts", ".wmv", ".gifv"}
+OTHER_CLIPS = {         # only read; the suffix of the result
+    **dict.fromkeys([".m4v", ".3gp", ".3g2", ".f4v", ".qt", ".gifv"], ".mp4"),
+    **dict.fromkeys([".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".mts", ".m2ts", ".flv",
+                     ".avi", ".divx", ".wmv", ".asf", ".ogv", ".ogm", ".dv", ".mxf",
+                     ".rm", ".rmvb", ".y4m"], ".mkv")}
 NO_PHOTO = {".txt", ".md", ".json", ".csv", ".db", ".ini", ".xml", ".html", ".pdf",
             ".xmp", ".aae"}                     # the last two lie beside raw and HEIC
 EXTRAS = [("heic", "pillow_heif", HEIC), ("raw", "rawpy", RAW)]
@@ -112,8 +116,8 @@ def high_bytes(photo):
 def check_suffix(path):
     """ValueError with the remedy if a file of this name cannot be read here."""
     suffix = path.suffix.lower()
-    if suffix in OTHER_CLIPS:
-        raise ValueError(f"{path}: clips are read as MP4, MOV, MKV or WebM; convert it")
+    if suffix in CLIPS or suffix in OTHER_CLIPS:
+        raise ValueError(f"{path}: a clip, not a photo; give it to the command lowlight")
     for extra, package, suffixes in EXTRAS:
         if suffix in suffixes:
             try:

@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 
+from lowlight import cli
 from lowlight.clips import (ClipCopy, ClipEnhancer, enhance_clip, first_frame,
                             import_av, open_clip, upright)
 from lowlight.network import Network, load
@@ -384,6 +385,35 @@ def test_strength_mixes_and_brightness_holds():
             assert mean_luma(enhancer(frame)) == pytest.approx(0.4, abs=0.02)
         brighter = frames[-1] + np.uint8(3)
         assert mean_luma(enhancer(brighter)) > 0.42     # a lamp may be seen to come on
+
+
+@pytest.mark.parametrize("name, coder, sound_coder, result", [
+    ("a.mpg", "mpeg2video", "mp2", "a.mkv"), ("a.TS", "libx264", "ac3", "a.mkv"),
+    ("a.m2ts", "mpeg2video", "ac3", "a.mkv"), ("a.flv", "libx264", "aac", "a.mkv"),
+    ("a.avi", "libx264", "pcm_s16le", "a.mkv"), ("a.wmv", "wmv2", None, "a.mkv"),
+    ("a.avi", "mpeg4", "libmp3lame", "a.mkv"), ("a.mts", "libx264", "ac3", "a.mkv"),
+    ("a.m4v", "libx264", "aac", "a.mp4"), ("a.3gp", "mpeg4", "aac", "a.mp4")])
+def test_clips_of_other_suffixes_become_mkv_or_mp4(tmp_path, monkeypatch, name, coder,
+                                                   sound_coder, result):
+    monkeypatch.setitem(SOUND_CODERS, Path(name).suffix, sound_coder)
+    source = write_clip(tmp_path / name, range(24), coder=coder,
+                        sound=sound_coder is not None)
+    status = cli.main([str(source), "--out", str(tmp_path / "out"), "--strength", "0"])
+    assert status == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [result]
+    before, after = read_clip(source), read_clip(tmp_path / "out" / result)
+    assert len(after[0]) == 24
+    assert len(after[3]) == len(before[3])
+    assert np.diff(after[1])[1:] == pytest.approx(1 / 24, abs=0.002)
+    for photo, written in zip(before[0], after[0]):
+        assert np.abs(photo.mean((0, 1)) - written.mean((0, 1))).max() < 2
+
+
+@pytest.mark.parametrize("name", ["a.mpg", "a.TS", "a.flv", "a.ogv", "a.vob", "a.mp4"])
+def test_what_cannot_be_read_is_called_a_clip(tmp_path, capsys, name):
+    (tmp_path / name).write_bytes(b"\0\0\1\xba" + bytes(500))
+    assert cli.main([str(tmp_path / name), "--out", str(tmp_path / "out")]) == 1
+    assert f"{name}: not a readable clip" in capsys.readouterr().err
 
 
 def remux(source, target, change=lambda packets: None, add=lambda file: []):

@@ -171,7 +171,7 @@ def test_too_many_pixels_are_refused_before_decoding(tmp_path, rng, monkeypatch)
 
 
 def test_clips_of_other_kinds_get_a_remedy(tmp_path):
-    with pytest.raises(ValueError, match="a.AVI: clips are read as MP4.*convert it"):
+    with pytest.raises(ValueError, match="a.AVI: a clip, not a photo; give it"):
         load_photo(tmp_path / "a.AVI")
 
 
