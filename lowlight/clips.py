@@ -23,7 +23,12 @@ CODERS = {"h264": ("libx264", {"crf": "18", "bf": "0"}),  # B-frames blur the la
           "vp9": ("libvpx-vp9", {"crf": "24", "b": "0", "cpu-used": "4"}),
           "av1": ("libsvtav1", {"crf": "26"})}
 WEBM_KINDS = {"vp8", "vp9", "av1"}              # their coders round odd sides up
-KEPT_METADATA = {"title", "creation_time", "location"}
+TAGS_OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder",
+                    "duration"}                 # true of the source file only
+TAGS_OF_TRACKS = {"title", "language", "handler_name", "creation_time"}
+TAGS_OF_MP4 = {"title", "artist", "album", "album_artist", "composer", "date", "genre",
+               "comment", "copyright", "description", "synopsis", "creation_time",
+               "location", "location-eng"}      # others need an option of FFmpeg
 
 # Numbers of FFmpeg. Its default conversion to RGB and back darkens by up to two levels.
 INTERPOLATION_FLAGS = 0x42002   # SWS_ACCURATE_RND, _FULL_CHR_H_INT and _BILINEAR
@@ -250,6 +255,44 @@ def add_pictures(result, video, first):
     return stream
 
 
+def describing_tags(clip):
+    """The tags of an open clip that describe what was filmed, not the file."""
+    return {name: text for name, text in clip.metadata.items()
+            if name.lower() not in TAGS_OF_THE_FILE}
+
+
+def missing_tags(source, path):
+    """The names of tags of the open clip `source` that the clip at `path` lacks."""
+    with open_clip(path) as result:
+        found = {name.lower() for name in result.metadata}
+    return [name for name in describing_tags(source) if name.lower() not in found]
+
+
+def copy_track_tags(track, copy):
+    """Give a track the language, the title and the like of another, and its roles."""
+    tags = {name.lower(): text for name, text in track.metadata.items()}
+    if "name" in tags:                  # so MP4 and MOV call it
+        tags.setdefault("title", tags["name"])
+    for name in TAGS_OF_TRACKS & set(tags):
+        copy.metadata[name] = tags[name]
+    copy.disposition = track.disposition
+
+
+def is_chapters(track):
+    """Whether a data track holds the names of chapters, as in MP4 and MOV."""
+    return track.name == "bin_data" and bool(track.container.chapters())
+
+
+def writing_options(target, source):
+    """Options of FFmpeg for writing the clip `target` with the tags of `source`."""
+    if not is_mp4(target):
+        return {}
+    names = {name.lower() for name in describing_tags(source)}
+    if names <= TAGS_OF_MP4:
+        return {"movflags": "+faststart"}
+    return {"movflags": "+faststart+use_metadata_tags"}
+
+
 class ClipCopy:
     """One open clip on its way into another, packet by packet, its pictures changed.
 
@@ -264,14 +307,19 @@ class ClipCopy:
         self._last_pts, self._times = -np.inf, []
         self._end_time = 0.0            # seconds up to which anything has been written
         self.pictures_end_time = self.megapixels = 0.0
+        self.missing_tags = []          # known once the result is closed
         self.frame_rate = float(frame_rate(self._video))
         for track in source.streams:
             if track.type in ("audio", "subtitle"):
                 self._add_track(track)
+            elif track.type == "attachment":
+                self._add_attachment(track)
             elif track.type == "video" and track is not self._video:
                 self._dropped_tracks.append("second video")
-        for key in KEPT_METADATA & set(source.metadata):
-            result.metadata[key] = source.metadata[key]
+            elif track.type == "data" and not is_chapters(track):
+                self._dropped_tracks.append("data")
+        copy_track_tags(self._video, self._pictures)
+        result.metadata.update(describing_tags(source))
         result.set_chapters(source.chapters())
 
     def _add_track(self, track):
@@ -281,9 +329,17 @@ class ClipCopy:
         except (ValueError, import_av().FFmpegError):
             self._dropped_tracks.append(track.type)
             return
-        if "language" in track.metadata:
-            copy.metadata["language"] = track.metadata["language"]
+        copy_track_tags(track, copy)
         self._copies[track] = copy
+
+    def _add_attachment(self, track):
+        """A font or another file inside an MKV, the only container of such."""
+        if self._result.format.name != "matroska":
+            self._dropped_tracks.append("attachment")
+            return
+        self._result.add_attachment(track.name or "attachment",
+                                    track.mimetype or "application/octet-stream",
+                                    track.data)
 
     def run(self, change, on_frame=None):
         """Copy to the end or the break of the source.
@@ -358,7 +414,10 @@ class ClipCopy:
 
     def note(self):
         """What the owner of the clip should know; may be empty."""
-        notes = [f"its {kind} track cannot be kept" for kind in self._dropped_tracks]
+        notes = [f"its {kind} track cannot be kept"
+                 for kind in dict.fromkeys(self._dropped_tracks)]
+        if self.missing_tags:
+            notes.append("its tags cannot be kept: " + ", ".join(self.missing_tags))
         if self._damaged_packets:
             notes.append(f"{self._damaged_packets} damaged packets passed over")
         return "; ".join(notes)
@@ -377,15 +436,17 @@ def enhance_clip(network, path, target, brightness=None, strength=1.0, tile=TILE
         raise ValueError(f"{target}: clips are written as .mp4, .mov, .mkv or .webm")
     gc.collect()    # PyAV's frames are cycles, and hold the last clip's codecs and threads
     first, av = first_frame(path), import_av()
-    options = {"movflags": "+faststart"} if is_mp4(target) else {}
     try:
-        with whole_file(target) as part, open_clip(path) as source, av.open(
-                str(part), "w", options=options) as result:
-            copy = ClipCopy(source, result, first)
-            enhancer = ClipEnhancer(network, copy.frame_rate, brightness, strength, tile)
-            enhancer.look_ahead(pictures(path))
-            copy.run(enhancer, on_frame)
+        with whole_file(target) as part, open_clip(path) as source:
+            options = writing_options(target, source)
+            with av.open(str(part), "w", options=options) as result:
+                copy = ClipCopy(source, result, first)
+                enhancer = ClipEnhancer(network, copy.frame_rate, brightness, strength,
+                                        tile)
+                enhancer.look_ahead(pictures(path))
+                copy.run(enhancer, on_frame)
             missing = copy.missing_seconds()
+            copy.missing_tags = missing_tags(source, part)
     except av.FFmpegError as error:
         raise ValueError(f"{path}: cannot be enhanced ({error}); convert it to MP4 "
                          "first") from None

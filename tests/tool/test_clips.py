@@ -475,6 +475,78 @@ def test_subtitles_stay_and_keep_their_language(tmp_path):
             "fre", b"Bonsoir", 40, 80)
 
 
+PHONES = {
+    "com.apple.quicktime.creationdate": "2024-05-01T22:10:05+0200",
+    "com.apple.quicktime.location.ISO6709": "+48.2082+016.3738+170.000/",
+    "com.apple.quicktime.make": "Apple", "com.apple.quicktime.model": "iPhone 15",
+    "com.android.version": "14", "make": "Canon", "title": "Night", "comment": "late",
+    "location": "+48.2082+016.3738/"}
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+@pytest.mark.parametrize("names", [[*PHONES], ["title", "comment"], ["make"]])
+def test_tags_of_phones_and_cameras_are_kept(tmp_path, suffix, names):
+    source = tmp_path / f"dark{suffix}"
+    with av.open(str(source), "w", options={"movflags": "use_metadata_tags"}
+                 if suffix != ".mkv" else {}) as file:
+        file.metadata.update({name: PHONES[name] for name in names})
+        video = file.add_stream("libx264", rate=24)
+        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
+        video.metadata["title"] = "Front"
+        encode(file, video, [av.VideoFrame.from_ndarray(picture(), "rgb24")])
+    assert enhance_clip(NETWORK, source, tmp_path / f"out{suffix}").note == ""
+    with open_clip(source) as before, open_clip(tmp_path / f"out{suffix}") as after:
+        kept = {name.lower(): text for name, text in after.metadata.items()}
+        for name in names:
+            assert name.lower() in kept
+            assert kept[name.lower()] == dict(
+                (tag.lower(), text) for tag, text in before.metadata.items())[name.lower()]
+        track = after.streams.video[0].metadata
+        assert "Front" in (track.get("title"), track.get("name"))
+
+
+def test_a_tag_that_the_container_cannot_hold_is_named(tmp_path):
+    source = write_clip(tmp_path / "dark.mkv", range(3), coder="libx264")
+    with open_clip(source) as inside, av.open(str(tmp_path / "tag.mkv"), "w") as file:
+        file.metadata["description"] = "Harbour"
+        stream = file.add_stream_from_template(inside.streams.video[0])
+        for packet in inside.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                file.mux(packet)
+    result = enhance_clip(NETWORK, tmp_path / "tag.mkv", tmp_path / "out.mov")
+    assert result.note.endswith("its tags cannot be kept: DESCRIPTION")
+
+
+def test_titles_roles_and_fonts_stay(tmp_path):
+    source = tmp_path / "dark.mkv"
+    with av.open(str(source), "w") as file:
+        video = file.add_stream("libx264", rate=24)
+        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
+        tracks = [file.add_stream("aac", rate=48000) for _ in range(2)]
+        tracks[0].metadata["title"] = "Wind"
+        tracks[1].metadata["title"] = "Talk"
+        tracks[0].disposition = 0
+        tracks[1].disposition = av.stream.Disposition.default
+        file.add_attachment("a.ttf", "application/x-truetype-font", b"font" * 9)
+        encode(file, video, [av.VideoFrame.from_ndarray(picture(), "rgb24")])
+        for track in tracks:
+            encode(file, track, tone(4800))
+    assert enhance_clip(NETWORK, source, tmp_path / "out.mkv").note == ""
+    with open_clip(tmp_path / "out.mkv") as file:
+        wind, talk = file.streams.audio
+        assert wind.metadata["title"] == "Wind"
+        assert talk.metadata["title"] == "Talk"
+        assert not wind.disposition & av.stream.Disposition.default
+        assert talk.disposition & av.stream.Disposition.default
+        font = file.streams.attachments[0]
+        assert font.name == "a.ttf"
+        assert font.mimetype == "application/x-truetype-font"
+        assert font.data == b"font" * 9
+    result = enhance_clip(NETWORK, source, tmp_path / "out.mp4")
+    assert result.note == f"{source}: its attachment track cannot be kept"
+
+
 def test_pictures_whose_time_or_size_is_wrong(tmp_path):
     """One no later than the last is left out, one of another size is scaled."""
     def repeat_time(packets):
