@@ -35,7 +35,7 @@ INTERPOLATION_FLAGS = 0x42002   # SWS_ACCURATE_RND, _FULL_CHR_H_INT and _BILINEA
 BT709, BT601 = 1, 6             # AVCOL_SPC_BT709, AVCOL_SPC_SMPTE170M
 COLOUR_SPACES = (BT709, 5, BT601, 7, 9)         # those that are converted to RGB
 LIMITED_RANGE = 1               # AVCOL_RANGE_MPEG: luma from 16 to 235
-HDR_TRANSFERS = (16, 18)        # AVCOL_TRC_SMPTE2084 (PQ), AVCOL_TRC_ARIB_STD_B67 (HLG)
+PQ, HLG = 16, 18                # AVCOL_TRC_SMPTE2084, AVCOL_TRC_ARIB_STD_B67
 FRAME_DURATION = 0x100          # AV_CODEC_FLAG_FRAME_DURATION
 
 
@@ -188,9 +188,65 @@ def first_frame(path):
     except (import_av().FFmpegError, IndexError, StopIteration) as error:
         raise ValueError(f"{path}: not a readable clip ({type(error).__name__}: "
                          f"{error}); replace it or convert it to MP4") from None
-    if frame.color_trc in HDR_TRANSFERS:
-        raise ValueError(f"{path}: an HDR clip; convert it to SDR (BT.709) first")
     return frame
+
+
+# HDR. Curves of ITU-R BT.2100 and matrix of BT.2087; what is white on paper has 203
+# candelas a square metre (BT.2408), and becomes nearly white in SDR.
+
+BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593])        # weights of R, G, B
+BT709_TO_BT2020 = np.array([[0.6274, 0.3293, 0.0433],
+                            [0.0691, 0.9195, 0.0114],
+                            [0.0164, 0.0880, 0.8956]])
+PAPER_WHITE = 203.0
+KNEE = 0.75             # share of paper white from which on highlights are compressed
+
+
+def is_hdr(frame):
+    """Whether the colours of a video frame are coded by PQ or HLG."""
+    return frame.color_trc in (PQ, HLG)
+
+
+def pq_light(signal):
+    """Light in candelas a square metre of a PQ signal in [0, 1]."""
+    power = signal ** (1 / 78.84375)
+    share = np.maximum(power - 0.8359375, 0) / (18.8515625 - 18.6875 * power)
+    return 10_000 * share ** (1 / 0.1593017578125)
+
+
+def hlg_scene_light(signal):
+    """Light of the scene, in [0, 1], of an HLG signal in [0, 1]."""
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    return np.where(signal <= 0.5, signal ** 2 / 3, (np.exp((signal - c) / a) + b) / 12)
+
+
+def hlg_light(signal):
+    """Light of an HLG signal (..., 3) on a display of 1000 candelas a square metre."""
+    scene = hlg_scene_light(signal)
+    return 1000 * scene * (scene @ BT2020_LUMA)[..., None] ** 0.2
+
+
+def compress_highlights(light):
+    """Light (..., 3) over paper white into [0, 1]; below KNEE it stays what it was."""
+    largest = np.maximum(light.max(axis=-1, keepdims=True), 1e-6)
+    above = np.maximum(largest - KNEE, 0) / (1 - KNEE)
+    compressed = np.minimum(largest, KNEE) + (1 - KNEE) * (1 - np.exp(-above))
+    return light * (compressed / largest)       # one factor: the hue stays
+
+
+def hdr_to_sdr(photo, transfer):
+    """A photo of BT.2100, uint16 (H, W, 3), as uint8 of BT.709.
+
+    `transfer`: PQ or HLG.
+    """
+    result = np.empty(photo.shape, np.uint8)
+    for top in range(0, len(photo), 64):        # at once, it takes gigabytes
+        signal = photo[top:top + 64] / np.float32(65535)
+        light = pq_light(signal) if transfer == PQ else hlg_light(signal)
+        light = light / PAPER_WHITE @ np.linalg.inv(BT709_TO_BT2020).T
+        light = compress_highlights(np.maximum(light, 0))
+        result[top:top + 64] = quantise(light ** (1 / 2.4), np.uint8)       # BT.1886
+    return result
 
 
 def colour_space(frame):
@@ -202,8 +258,11 @@ def colour_space(frame):
 
 def upright(frame):
     """A video frame as uint8 RGB (H, W, 3), turned as its display matrix says."""
-    photo = frame.to_ndarray(format="rgb24", src_colorspace=colour_space(frame),
+    photo = frame.to_ndarray(format="rgb48le" if is_hdr(frame) else "rgb24",
+                             src_colorspace=colour_space(frame),
                              interpolation=INTERPOLATION_FLAGS)
+    if is_hdr(frame):
+        photo = hdr_to_sdr(photo, frame.color_trc)
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is not None:
         a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].astype(float)
@@ -248,6 +307,8 @@ def add_pictures(result, video, first):
     coder.pix_fmt = "yuv420p" if even or kind in WEBM_KINDS else "yuv444p"
     coder.time_base, coder.colorspace = video.time_base, colour_space(first)
     coder.color_primaries, coder.color_trc = first.color_primaries, first.color_trc
+    if is_hdr(first):
+        coder.colorspace = coder.color_primaries = coder.color_trc = BT709
     coder.color_range = LIMITED_RANGE
     coder.flags |= FRAME_DURATION
     if kind == "hevc" and is_mp4(result.name):
@@ -309,6 +370,7 @@ class ClipCopy:
         self.pictures_end_time = self.megapixels = 0.0
         self.missing_tags = []          # known once the result is closed
         self.frame_rate = float(frame_rate(self._video))
+        self._was_hdr = is_hdr(first)
         for track in source.streams:
             if track.type in ("audio", "subtitle"):
                 self._add_track(track)
@@ -416,6 +478,8 @@ class ClipCopy:
         """What the owner of the clip should know; may be empty."""
         notes = [f"its {kind} track cannot be kept"
                  for kind in dict.fromkeys(self._dropped_tracks)]
+        if self._was_hdr:
+            notes.append("converted from HDR to SDR")
         if self.missing_tags:
             notes.append("its tags cannot be kept: " + ", ".join(self.missing_tags))
         if self._damaged_packets:

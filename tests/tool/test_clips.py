@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from lowlight import cli
-from lowlight.clips import (ClipCopy, ClipEnhancer, enhance_clip, first_frame,
-                            import_av, open_clip, upright)
+from lowlight.clips import (BT709_TO_BT2020, HLG, PQ, ClipCopy, ClipEnhancer,
+                            enhance_clip, first_frame, hdr_to_sdr, hlg_light,
+                            hlg_scene_light, import_av, open_clip, pq_light, upright)
 from lowlight.network import Network, load
 from lowlight.photo import enhance, mean_luma
 
@@ -26,6 +27,7 @@ def brighten(photo, thumbnail, window):
     return photo ** 0.5 * (0.5 + thumbnail.mean())
 
 
+LEVELS = np.linspace(0, 1, 4096)
 NETWORK = Network(brighten, multiple=16, radius=8)
 
 
@@ -145,6 +147,52 @@ def test_a_plain_colour_is_read_as_it_is(height, space, colour):
     assert upright(frame)[30, 30] == pytest.approx(colour, abs=1)
 
 
+def test_curves_are_those_of_bt_2100():
+    signal = np.array([0, 0.508078, 0.580689, 0.751827, 1])
+    assert pq_light(signal) == pytest.approx([0, 100, 203, 1000, 10_000], rel=1e-3)
+    signal = np.array([0, 0.5, 1])
+    assert hlg_scene_light(signal) == pytest.approx([0, 1 / 12, 1], abs=1e-6)
+    grey = np.repeat([[0.75], [1]], 3, axis=1)          # paper white, and peak
+    assert hlg_light(grey)[:, 0] == pytest.approx([203, 1000], rel=2e-3)
+    assert BT709_TO_BT2020.sum(1) == pytest.approx(1)   # grey stays grey
+
+
+@pytest.mark.parametrize("transfer, signal, expected", [
+    (PQ, (0.301, 0.301, 0.301), (73, 73, 73)),          # 10 cd/m2: (10 / 203) ** (1 / 2.4)
+    (PQ, (0.5807, 0.5807, 0.5807), (245, 245, 245)),    # paper white
+    (PQ, (1, 1, 1), (255, 255, 255)), (HLG, (0, 0, 0), (0, 0, 0)),
+    (HLG, (0.75, 0.75, 0.75), (245, 245, 245)), (HLG, (1, 1, 1), (255, 255, 255))])
+def test_hdr_becomes_sdr(transfer, signal, expected):
+    photo = np.full((70, 2, 3), np.multiply(signal, 65535)).astype(np.uint16)
+    assert np.abs(hdr_to_sdr(photo, transfer) - np.int16(expected)).max() <= 1
+
+
+def test_a_colour_of_bt_709_comes_back_from_bt_2020():
+    """Of 20 candelas a square metre at most, it is not compressed."""
+    light = np.array([20, 5, 1]) @ BT709_TO_BT2020.T
+    signal = np.array([np.interp(value, pq_light(LEVELS), LEVELS) for value in light])
+    photo = np.full((2, 2, 3), signal * 65535).round().astype(np.uint16)
+    expected = 255 * (np.array([20, 5, 1]) / 203) ** (1 / 2.4)
+    assert hdr_to_sdr(photo, PQ)[0, 0] == pytest.approx(expected, abs=1)
+
+
+@pytest.mark.parametrize("suffix, coder", [(".mov", "libx265"), (".mkv", "libx265")])
+@pytest.mark.parametrize("transfer", [PQ, HLG])
+def test_an_hdr_clip_is_written_as_sdr(tmp_path, suffix, coder, transfer):
+    source = write_clip(tmp_path / f"hdr{suffix}", range(3), coder=coder,
+                        pixels="yuv420p10le", colorspace=9, color_primaries=9,
+                        color_trc=transfer, color_range=1)
+    target = tmp_path / f"out{suffix}"
+    assert enhance_clip(NETWORK, source, target, strength=0).note == (
+        f"{source}: converted from HDR to SDR")
+    frame = first_frame(target)
+    assert (frame.colorspace, frame.color_primaries, frame.color_trc) == (1, 1, 1)
+    before, after = upright(first_frame(source)), upright(frame)
+    assert np.abs(before.mean((0, 1)) - after.mean((0, 1))).max() < 1.5
+    coded = first_frame(source).to_ndarray(format="rgb24")
+    assert not np.array_equal(coded, before)
+
+
 @pytest.mark.parametrize("turned, turn", [
     ((90,), np.rot90), ((180,), lambda photo: photo[::-1, ::-1]),
     ((0, True), np.fliplr)])
@@ -199,13 +247,11 @@ def test_a_truncated_clip_is_enhanced_up_to_the_break(tmp_path, suffix):
 def test_what_cannot_be_enhanced_is_named_and_leaves_nothing(tmp_path):
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "text.mkv").write_text("no clip")
-    write_clip(tmp_path / "hdr.mov", range(2), color_trc=16)
     with av.open(str(tmp_path / "sound.mp4"), "w") as file:
         encode(file, file.add_stream("aac", rate=48000), tone())
     unreadable = "not a readable clip"
     for name, message in (("empty.mp4", unreadable), ("text.mkv", unreadable),
-                          ("missing.mp4", unreadable), ("sound.mp4", "no pictures"),
-                          ("hdr.mov", "an HDR clip")):
+                          ("missing.mp4", unreadable), ("sound.mp4", "no pictures")):
         with pytest.raises(ValueError, match=f"{name}: {message}"):
             enhance_clip(NETWORK, tmp_path / name, tmp_path / "out" / name)
     good = write_clip(tmp_path / "good.mp4", range(2))
