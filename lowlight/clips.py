@@ -87,33 +87,30 @@ class ClipEnhancer:
         self._outlooks = deque()
 
     def look_ahead(self, frames):
-        """Read the frames of the whole clip once, so that light does not come as a surprise.
+        """Read the frames of the whole clip, before the first of them is enhanced.
 
-        Optional, and before the first call. A fade from black then begins with the gain
-        of the light that it leads to. Only the thumbnails are enhanced: the network
-        decides nearly the same on them, and they cost little.
+        Optional. A fade from black then begins with the gain of the light that it leads
+        to. Only the thumbnails are enhanced: the network decides nearly the same on
+        them, and they cost little.
         """
-        gains, scenes, scene = [], [], 0
+        if not self._seconds:
+            return
+        begins, gains = [], []
         for frame in frames:
             thumbnail = make_thumbnail(frame)
-            begins = self._begins_scene(thumbnail)
-            scene += begins
-            scenes.append(scene)
-            gain = np.inf
-            if not is_black(frame):
-                photo = quantise(thumbnail, np.uint16)
-                gain = log_gain(photo, self._enhance(photo))
-            gains.append(gain)
-            self._outlooks.append(Outlook(begins))
-        if min(gains, default=np.inf) == np.inf:        # black throughout
-            self._outlooks.clear()
-        count = round(self._frame_rate * self._seconds)
-        for number, outlook in enumerate(self._outlooks):
-            coming = zip(gains[number:number + count], scenes[number:number + count])
-            same_scene = [gain for gain, scene in coming if scene == scenes[number]]
-            self._outlooks[number] = outlook._replace(
-                lowest_gain=min(same_scene, default=np.inf))
+            begins.append(self._begins_scene(thumbnail))
+            photo = quantise(thumbnail, np.uint16)
+            gains.append(np.inf if is_black(frame)
+                         else log_gain(photo, self._enhance(photo)))
         self._tones = None
+        if np.isinf(gains).all():       # black throughout: no light is to come
+            return
+        for number in range(len(gains)):
+            latest = min(number + round(self._frame_rate * self._seconds), len(gains))
+            end = number + 1
+            while end < latest and not begins[end]:
+                end += 1
+            self._outlooks.append(Outlook(begins[number], min(gains[number:end])))
 
     def __call__(self, frame):
         """The next frame, uint8 (H, W, 3), brightened: the same shape and type."""
@@ -130,7 +127,7 @@ class ClipEnhancer:
         return np.maximum(levels[alone], np.minimum(frame, alone))
 
     def _smooth(self, decided, outlook, black):
-        """The logarithmic gain to apply, where `decided` is the one of the frame alone."""
+        """The logarithmic gain to apply, where `decided` is that of the frame alone."""
         most = decided + np.log(MOST_ABOVE)
         if black:                       # noise, on which the network decides anything
             gain = self._gain
@@ -198,6 +195,7 @@ BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593])        # weights of R, G, B
 BT709_TO_BT2020 = np.array([[0.6274, 0.3293, 0.0433],
                             [0.0691, 0.9195, 0.0114],
                             [0.0164, 0.0880, 0.8956]])
+HDR_WHITE = 255 * 256   # what FFmpeg makes of the signal 1 in 16 bits
 PAPER_WHITE = 203.0
 KNEE = 0.75             # share of paper white from which on highlights are compressed
 
@@ -235,13 +233,13 @@ def compress_highlights(light):
 
 
 def hdr_to_sdr(photo, transfer):
-    """A photo of BT.2100, uint16 (H, W, 3), as uint8 of BT.709.
+    """A photo of BT.2100, uint16 (H, W, 3) up to HDR_WHITE, as uint8 of BT.709.
 
     `transfer`: PQ or HLG.
     """
     result = np.empty(photo.shape, np.uint8)
     for top in range(0, len(photo), 64):        # at once, it takes gigabytes
-        signal = photo[top:top + 64] / np.float32(65535)
+        signal = np.minimum(photo[top:top + 64] / np.float32(HDR_WHITE), 1)
         light = pq_light(signal) if transfer == PQ else hlg_light(signal)
         light = light / PAPER_WHITE @ np.linalg.inv(BT709_TO_BT2020).T
         light = compress_highlights(np.maximum(light, 0))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lowlight import cli
-from lowlight.clips import (BT709_TO_BT2020, HLG, PQ, ClipCopy, ClipEnhancer,
-                            enhance_clip, first_frame, hdr_to_sdr, hlg_light,
+from lowlight.clips import (BT709_TO_BT2020, HDR_WHITE, HLG, PQ, ClipCopy,
+                            ClipEnhancer, enhance_clip, first_frame, hdr_to_sdr, hlg_light,
                             hlg_scene_light, import_av, open_clip, pq_light, upright)
 from lowlight.network import Network, load
 from lowlight.photo import enhance, mean_luma
@@ -163,15 +163,25 @@ def test_curves_are_those_of_bt_2100():
     (PQ, (1, 1, 1), (255, 255, 255)), (HLG, (0, 0, 0), (0, 0, 0)),
     (HLG, (0.75, 0.75, 0.75), (245, 245, 245)), (HLG, (1, 1, 1), (255, 255, 255))])
 def test_hdr_becomes_sdr(transfer, signal, expected):
-    photo = np.full((70, 2, 3), np.multiply(signal, 65535)).astype(np.uint16)
+    photo = np.full((70, 2, 3), np.multiply(signal, HDR_WHITE)).astype(np.uint16)
     assert np.abs(hdr_to_sdr(photo, transfer) - np.int16(expected)).max() <= 1
+
+
+@pytest.mark.parametrize("code, expected", [(64, 0), (721, 245), (940, 255)])
+def test_levels_of_an_hlg_frame(code, expected):
+    """10 bits: black, paper white and peak."""
+    frame = av.VideoFrame(64, 64, "yuv420p10le")
+    frame.colorspace, frame.color_trc, frame.color_range = 9, HLG, 1
+    for plane, value in zip(frame.planes, (code, 512, 512)):
+        plane.update(np.full(plane.buffer_size // 2, value, np.uint16).tobytes())
+    assert upright(frame)[30, 30] == pytest.approx([expected] * 3, abs=1)
 
 
 def test_a_colour_of_bt_709_comes_back_from_bt_2020():
     """Of 20 candelas a square metre at most, it is not compressed."""
     light = np.array([20, 5, 1]) @ BT709_TO_BT2020.T
     signal = np.array([np.interp(value, pq_light(LEVELS), LEVELS) for value in light])
-    photo = np.full((2, 2, 3), signal * 65535).round().astype(np.uint16)
+    photo = np.full((2, 2, 3), signal * HDR_WHITE).round().astype(np.uint16)
     expected = 255 * (np.array([20, 5, 1]) / 203) ** (1 / 2.4)
     assert hdr_to_sdr(photo, PQ)[0, 0] == pytest.approx(expected, abs=1)
 
@@ -383,6 +393,17 @@ def test_a_fade_stays_a_fade(released, name):
     assert np.corrcoef(lumas, LIGHTS[name])[0, 1] > 0.95
     for light, luma in zip(LIGHTS[name], lumas):
         assert luma < 0.05 or light > 0
+
+
+def test_a_fade_stays_a_fade_where_the_brightness_is_given(released):
+    rng = np.random.default_rng(0)
+    frames = [scene(light, rng) for light in LIGHTS["fade in"]]
+    enhancer = ClipEnhancer(released, RATE, brightness=0.3)
+    enhancer.look_ahead(frames)
+    lumas = [mean_luma(enhancer(frame)) for frame in frames]
+    assert max(lumas) < 0.34
+    assert lumas[-1] == pytest.approx(0.3, abs=0.02)
+    assert np.corrcoef(lumas, LIGHTS["fade in"])[0, 1] > 0.95
 
 
 @pytest.mark.parametrize("light", [0.2, 1])
