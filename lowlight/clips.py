@@ -57,7 +57,7 @@ class Outlook(NamedTuple):
 
     `begins_scene`: whether the scene is another one than in the frame before it.
     `lowest_gain`: the least logarithmic gain that the network decides within the next
-    second of the same scene; infinity if that is not known.
+    half second of the same scene; infinity if that is not known.
     """
     begins_scene: bool
     lowest_gain: float = np.inf
@@ -69,7 +69,8 @@ class ClipEnhancer:
     Each frame is enhanced as if it were a photo. From the result follows the gain that
     the network has decided on: mean luma after over mean luma before. This gain is what
     is smoothed. It rises over about a second. It falls at once where the frame would
-    else be brighter than the photo by more than MOST_ABOVE, so no light turns white.
+    else be brighter than the photo by more than MOST_ABOVE, so no light turns white. A
+    black frame, of which the network makes bright noise, keeps the gain of the last one.
 
     `frame_rate`: frames a second. `seconds`: time constant of the moving average, 0 for
     none. `cut`: change of the tones, relative to how bright they are, from which on a
@@ -105,10 +106,10 @@ class ClipEnhancer:
         self._tones = None
         if np.isinf(gains).all():       # black throughout: no light is to come
             return
+        count = round(self._frame_rate * self._seconds / 2)
         for number in range(len(gains)):
-            latest = min(number + round(self._frame_rate * self._seconds), len(gains))
             end = number + 1
-            while end < latest and not begins[end]:
+            while end < min(number + count, len(gains)) and not begins[end]:
                 end += 1
             self._outlooks.append(Outlook(begins[number], min(gains[number:end])))
 
@@ -129,7 +130,7 @@ class ClipEnhancer:
     def _smooth(self, decided, outlook, black):
         """The logarithmic gain to apply, where `decided` is that of the frame alone."""
         most = decided + np.log(MOST_ABOVE)
-        if black:                       # noise, on which the network decides anything
+        if black:
             gain = self._gain
             if gain is None:            # left as it is, if light is to come
                 gain = 0.0 if self._outlooks else decided

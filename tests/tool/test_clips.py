@@ -186,10 +186,10 @@ def test_a_colour_of_bt_709_comes_back_from_bt_2020():
     assert hdr_to_sdr(photo, PQ)[0, 0] == pytest.approx(expected, abs=1)
 
 
-@pytest.mark.parametrize("suffix, coder", [(".mov", "libx265"), (".mkv", "libx265")])
+@pytest.mark.parametrize("suffix", [".mov", ".mkv"])
 @pytest.mark.parametrize("transfer", [PQ, HLG])
-def test_an_hdr_clip_is_written_as_sdr(tmp_path, suffix, coder, transfer):
-    source = write_clip(tmp_path / f"hdr{suffix}", range(3), coder=coder,
+def test_an_hdr_clip_is_written_as_sdr(tmp_path, suffix, transfer):
+    source = write_clip(tmp_path / f"hdr{suffix}", range(3), coder="libx265",
                         pixels="yuv420p10le", colorspace=9, color_primaries=9,
                         color_trc=transfer, color_range=1)
     target = tmp_path / f"out{suffix}"
@@ -563,11 +563,10 @@ def test_tags_of_phones_and_cameras_are_kept(tmp_path, suffix, names):
         encode(file, video, [av.VideoFrame.from_ndarray(picture(), "rgb24")])
     assert enhance_clip(NETWORK, source, tmp_path / f"out{suffix}").note == ""
     with open_clip(source) as before, open_clip(tmp_path / f"out{suffix}") as after:
+        was = {name.lower(): text for name, text in before.metadata.items()}
         kept = {name.lower(): text for name, text in after.metadata.items()}
         for name in names:
-            assert name.lower() in kept
-            assert kept[name.lower()] == dict(
-                (tag.lower(), text) for tag, text in before.metadata.items())[name.lower()]
+            assert kept[name.lower()] == was[name.lower()]
         track = after.streams.video[0].metadata
         assert "Front" in (track.get("title"), track.get("name"))
 
