@@ -32,8 +32,8 @@ TAGS_OF_MP4 = {"title", "artist", "album", "album_artist", "composer", "date", "
 
 # Numbers of FFmpeg. Its default conversion to RGB and back darkens by up to two levels.
 INTERPOLATION_FLAGS = 0x42002   # SWS_ACCURATE_RND, _FULL_CHR_H_INT and _BILINEAR
-BT709, BT601 = 1, 6             # AVCOL_SPC_BT709, AVCOL_SPC_SMPTE170M
-COLOUR_SPACES = (BT709, 5, BT601, 7, 9)         # those that are converted to RGB
+BT709, BT601, BT2020 = 1, 6, 9  # AVCOL_SPC_BT709, _SMPTE170M and _BT2020_NCL
+COLOUR_SPACES = (BT709, 5, BT601, 7, BT2020)    # those that are converted to RGB
 LIMITED_RANGE = 1               # AVCOL_RANGE_MPEG: luma from 16 to 235
 PQ, HLG = 16, 18                # AVCOL_TRC_SMPTE2084, AVCOL_TRC_ARIB_STD_B67
 FRAME_DURATION = 0x100          # AV_CODEC_FLAG_FRAME_DURATION
@@ -252,6 +252,8 @@ def colour_space(frame):
     """FFmpeg's number of a frame's colour space; the usual one where it says none."""
     if frame.colorspace in COLOUR_SPACES:
         return int(frame.colorspace)
+    if is_hdr(frame):
+        return BT2020
     return BT709 if frame.height >= 720 else BT601
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from lowlight import cli
 from lowlight.clips import (BT709_TO_BT2020, HDR_WHITE, HLG, PQ, ClipCopy,
-                            ClipEnhancer, enhance_clip, first_frame, hdr_to_sdr, hlg_light,
-                            hlg_scene_light, import_av, open_clip, pq_light, upright)
+                            ClipEnhancer, colour_space, enhance_clip, first_frame,
+                            hdr_to_sdr, hlg_light, hlg_scene_light, import_av,
+                            open_clip, pq_light, upright)
 from lowlight.network import Network, load
 from lowlight.photo import enhance, mean_luma
 
@@ -165,6 +166,12 @@ def test_curves_are_those_of_bt_2100():
 def test_hdr_becomes_sdr(transfer, signal, expected):
     photo = np.full((70, 2, 3), np.multiply(signal, HDR_WHITE)).astype(np.uint16)
     assert np.abs(hdr_to_sdr(photo, transfer) - np.int16(expected)).max() <= 1
+
+
+def test_an_hdr_frame_that_names_no_colour_space_has_that_of_bt_2020():
+    frame = av.VideoFrame(64, 64, "yuv420p10le")
+    frame.color_trc = PQ
+    assert colour_space(frame) == 9
 
 
 @pytest.mark.parametrize("code, expected", [(64, 0), (721, 245), (940, 255)])
