@@ -85,7 +85,8 @@ def watched(loaded, report):
 
 def enhance(loaded, path, target, brightness, strength):
     """Enhance the photo file `path` into `target`, as the command does: a Result."""
-    return files.enhance_photo(loaded, path, target, brightness, strength)
+    settings = files.Settings(brightness=brightness, strength=strength)
+    return files.enhance_photo(loaded, path, target, settings)
 
 
 def brighten_photo(loaded, path, brightness, strength, folder):
@@ -95,7 +96,7 @@ def brighten_photo(loaded, path, brightness, strength, folder):
     """
     if not path.exists():
         raise ValueError(f"{path}: deleted since it was dropped; drop it again")
-    if path.suffix.lower() in files.CLIPS:
+    if path.suffix.lower() in files.CLIPS | files.OTHER_CLIPS.keys():
         raise ValueError(f"{path}: a clip; brighten it with the command `lowlight`")
     folder = Path(tempfile.mkdtemp(dir=folder))
     try:
