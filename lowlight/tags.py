@@ -29,6 +29,8 @@ XMP_PREVIEWS = re.compile(rb"<xmp:Thumbnails>.*?</xmp:Thumbnails>", re.DOTALL)
 XMP_TITLE = "XML:com.adobe.xmp"                 # of PNG
 XMP_OF_MORE = re.compile(rb"Container:Directory|GCamera:|hdrgm:")   # clips, gain maps
 PREVIEW_START, PREVIEW_LENGTH = 0x0201, 0x0202  # tags of EXIF's second directory
+RAW_AS_TIFF = {b"IIRO": b"II*\0", b"IIRS": b"II*\0", b"MMOR": b"MM\0*",  # Olympus
+               b"IIU\0": b"II*\0"}              # Panasonic: TIFF under another start
 PNG_HEADER = 33                                 # bytes: signature and chunk IHDR
 TAG_CHUNKS = {b"eXIf", b"iCCP", b"iTXt", b"tEXt", b"zTXt"}  # of PNG
 PROFILE_TEXTS = {                               # of ImageMagick, by what they hold
@@ -62,16 +64,26 @@ def load_tags(path):
     with contextlib.suppress(Exception):
         kind = kind_of(path)
         if kind == "raw":
-            with open(path, "rb") as file:
-                exif = Image.Exif()
-                exif.load_from_fp(file)
-                return Tags(directory_bytes(describing(exif)))
+            return Tags(raw_exif(path))
         with opened(path, kind) as image:
             info = tag_info(image, path)
             return Tags(image_exif(image, info),
                         photo_profile(info.get("icc_profile") or b""),
                         upright_xmp(info.get("xmp") or b""))
     return Tags()
+
+
+def raw_exif(path):
+    """EXIF bytes of a raw file: of its directories or, of Fujifilm, of its preview."""
+    content = bytearray(path.read_bytes())
+    if content.startswith(b"FUJIFILMCCD-RAW"):
+        start, length = struct.unpack_from(">LL", content, 84)
+        with Image.open(io.BytesIO(content[start:start + length])) as preview:
+            return image_exif(preview, preview.info)
+    content[:4] = RAW_AS_TIFF.get(bytes(content[:4]), content[:4])
+    exif = Image.Exif()
+    exif.load_from_fp(io.BytesIO(content))
+    return directory_bytes(describing(exif))
 
 
 def tag_info(image, source):

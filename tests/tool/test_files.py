@@ -17,7 +17,7 @@ from lowlight.files import load_photo, load_tags, save_photo
 from lowlight.network import Network
 from lowlight.photo import mean_luma
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 DATE = "2026:11:22 00:00:00"
 
@@ -194,6 +194,15 @@ def test_a_photo_that_lacks_its_last_bytes_is_read_with_a_note(tmp_path, rng, na
         path.write_bytes(content[:int(share * len(content))])
         with pytest.raises(ValueError, match=f"{name}: not a readable photo"):
             load_photo(path)
+
+
+def test_odd_tags_of_a_tiff_warn_of_nothing(tmp_path, rng, recwarn):
+    save_photo(tmp_path / "a.tif", noise(rng, 20, 30), files.Tags(exif_block(1)))
+    content = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "cut.tif").write_bytes(content[:100])
+    with pytest.raises(ValueError, match="cut.tif: not a readable photo"):
+        files.enhance_photo(NETWORK, tmp_path / "cut.tif", tmp_path / "b.tif")
+    assert not [one for one in recwarn if "Truncated" in str(one.message)]
 
 
 def test_a_cut_tiff_whose_tags_are_lost_is_refused(tmp_path, rng):
