@@ -59,9 +59,12 @@ def main():
         enhancers = [ClipEnhancer(network, options.rate, seconds=seconds)
                      for seconds in SECONDS.values()]
         photo, rng = lowlight.load_photo(path), np.random.default_rng(0)
+        frames = list(pan(photo, options.frames, rng))
+        for enhancer in enhancers:
+            enhancer.look_ahead(frames)
         lumas = np.array([[mean_luma(frame), *(mean_luma(enhancer(frame))
                                                for enhancer in enhancers)]
-                          for frame in pan(photo, options.frames, rng)])
+                          for frame in frames])
         table.append([flicker(lumas[:, 0], bright) for bright in lumas.T[1:]])
         write_row(path.stem, table[-1])
     write_row("mean", np.mean(table, axis=0))

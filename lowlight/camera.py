@@ -4,9 +4,15 @@ The scene is dimmed in linear light, recorded by a sensor with shot and read noi
 Bayer mosaic, white-balanced, given a tone curve, rounded to 8 bits and, for half of the
 photos, compressed as JPEG. The pair's bright photo is what a person would want of that
 dark one: even darkness is taken away, uneven light mostly stays, night stays night.
+
+Photos are uint8 (H, W, 3). Light is float32 (3, H, W), linear: NumPy is several times
+faster where a factor of each channel meets a whole plane.
 """
 import io
+import math
 from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -14,23 +20,28 @@ from PIL import Image, ImageOps
 
 CHROMA = np.array([[0.299, 0.587, 0.114],       # RGB to YCbCr (ITU-R BT.601)
                    [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+RGB_OF_CHROMA = np.linalg.inv(CHROMA)
 LINEAR_OF_LEVEL = np.where(                     # sRGB level to linear light (IEC 61966-2-1)
     np.arange(256) <= 0.04045 * 255, np.arange(256) / 255 / 12.92,
     ((np.arange(256) / 255 + 0.055) / 1.055) ** 2.4).astype(np.float32)
 CURVE_STEPS = 4096                              # of the tone curve's look-up table
-LIGHT_STEPS = np.linspace(0, 1, CURVE_STEPS) ** 2           # finer where it is dark
+LIGHT_STEPS = ((np.arange(CURVE_STEPS) + 0.5) / CURVE_STEPS) ** 2   # finer where it is dark
 SRGB_OF_STEP = np.where(LIGHT_STEPS <= 0.0031308, LIGHT_STEPS * 12.92, 1.055 * np.maximum(
-    LIGHT_STEPS, 0.0031308) ** (1 / 2.4) - 0.055)
+    LIGHT_STEPS, 0.0031308) ** (1 / 2.4) - 0.055).astype(np.float32)
+NORMAL_QUANTILES = np.float32([                 # one for each uint16
+    NormalDist().inv_cdf((number + 0.5) / 65536) for number in range(65536)])
 
-UNEVENNESS_KEPT = 0.75      # of uneven light, in stops, that the bright photo keeps; less
+UNEVENNESS_KEPT = 0.9       # of uneven light, in stops, that the bright photo keeps; less
                             # of it teaches the network to see uneven light in a plain sky
-SHADOW_GAIN = 0.5           # of the mean unevenness, in stops: gain of a curve for all places
+SHADOW_GAIN = 0.7           # of the mean unevenness, in stops: gain of a curve for the
+                            # whole photo
 MOST_LIFT = 3.0             # stops by which a place in the shadow is lifted at most
 KINDS = {"as it is": 0.125, # share of photos that are not darkened at all
          "even": 0.575,     # the same darkness everywhere
          "uneven": 0.2,     # lamps outside the frame, backlight
          "spot": 0.1}       # a well-lit subject in a dark frame
 NIGHT = 0.08                # share of photos that a made night sky replaces
+CELLS = 64                  # side of the thumbnail
 
 
 class Lamp(NamedTuple):
@@ -89,7 +100,7 @@ def centres(shape, window):
 
 
 def light_field(darkness, shape, window=WHOLE):
-    """float32 (H, W, 1): stops of uneven light at each pixel, at most 0; None if even."""
+    """float32 (H, W): stops of uneven light at each pixel, at most 0; None if even."""
     field = None
     if darkness.light is not None:
         top, left, bottom, right = window
@@ -97,82 +108,142 @@ def light_field(darkness, shape, window=WHOLE):
         image = Image.fromarray(darkness.light.astype(np.float32)).resize(
             shape[1::-1], Image.Resampling.BICUBIC,
             (left * columns, top * rows, right * columns, bottom * rows))
-        field = np.minimum(np.asarray(image), 0)[..., None]
+        field = np.minimum(np.asarray(image), 0)
     if darkness.spot is not None:
         spot = darkness.spot
         rows, columns = centres(shape, window)
         distance = np.sqrt(((rows - spot.y) / spot.height) ** 2
                            + ((columns - spot.x) / spot.width) ** 2)
         lit = 1 / (1 + np.exp(np.clip((distance - 1) * 6 / spot.softness, -30, 30)))
-        shadow = (-spot.depth * (1 - lit))[..., None].astype(np.float32)
+        shadow = -spot.depth * (1 - lit)
         field = shadow if field is None else field + shadow
     return field
 
 
 def lifted_field(field):
     """What of a light field a person would keep: a share of it, or all but MOST_LIFT."""
-    return np.minimum(field * np.float32(UNEVENNESS_KEPT), field + np.float32(MOST_LIFT))
+    return np.minimum(field * UNEVENNESS_KEPT, field + MOST_LIFT)
 
 
 def lift_shadows(light, stops):
     """Linear light brightened by `stops` where it is dark; white stays white."""
-    gain = np.float32(2.0 ** stops)
+    gain = 2.0 ** stops
     return gain * light / (1 + (gain - 1) * light)
 
 
-def add_lamps(lit, wanted, lamps, window):
-    """(lit, wanted) with the light of the lamps; both linear, (H, W, 3)."""
-    rows, columns = centres(lit.shape, window)
+def lamp_light(lamps, shape, window):
+    """(light of the lamps, what of it the bright photo keeps), both (3, H, W)."""
+    rows, columns = centres(shape, window)
+    profiles = []                       # (H, W) each: a share of the lamp's light
     for lamp in lamps:
-        squared = ((rows - lamp.y) ** 2 + (columns - lamp.x) ** 2) / lamp.radius ** 2
-        light = ((1 + squared ** lamp.edge) ** -1.5)[..., None] * lamp.colour
-        lit, wanted = lit + light, wanted + light * np.float32(lamp.kept)
-    return lit, wanted
+        squared = (((rows - lamp.y) / lamp.radius) ** 2
+                   + ((columns - lamp.x) / lamp.radius) ** 2)
+        distance = 1 + squared ** lamp.edge
+        profiles.append(1 / distance / np.sqrt(distance))
+    colours = np.stack([lamp.colour for lamp in lamps], axis=1)         # (3, lamps)
+    kept_colours = colours * np.float32([lamp.kept for lamp in lamps])
+    profiles = np.stack(profiles)
+    return np.tensordot(colours, profiles, 1), np.tensordot(kept_colours, profiles, 1)
+
+
+def linear_light(photo):
+    """uint8 (H, W, 3) -> float32 (3, H, W): its linear light."""
+    return LINEAR_OF_LEVEL.take(photo.transpose(2, 0, 1))
+
+
+def sensor_light(light, darkness, field, lamps):
+    """Linear light (3, H, W) of a scene -> of it what reaches the sensor, the same shape.
+
+    `field`: see `light_field`; `lamps`: light of the lamps; both may be None.
+    """
+    if darkness.highlights:
+        whiteness = np.square(np.square(light.min(axis=0)))
+        light = light * np.exp2(darkness.highlights * whiteness)
+    if field is not None:
+        light = light * np.exp2(field)
+    if lamps is not None:
+        light = light + lamps
+    tint = np.float32(darkness.tint) * 2.0 ** -darkness.stops
+    return light * tint[:, None, None]
+
+
+def wanted_light(light, darkness, field, lamps):
+    """Linear light (3, H, W) of a scene -> of it what a person would want to see."""
+    if field is not None:
+        light = light * np.exp2(lifted_field(field))
+    if darkness.light is not None:
+        light = lift_shadows(light, -SHADOW_GAIN * float(darkness.light.mean()))
+    if lamps is not None:
+        light = light + lamps
+    return light
 
 
 # The sensor
 
+# Bilinear demosaicing spreads the noise of each red and blue site over four pixels, that of
+# each green one over two. So a mean over n pixels has these variances, divided by n; sites
+# at its border spread out of it, as if it were wider by BORDER sites (measured).
+MEAN_VARIANCE = np.float32([4, 2, 4])[:, None, None]
+BORDER = 0.65
+# Noise is clipped at black and at white in each pixel, before a thumbnail averages them, so
+# noise makes dark cells brighter. Three values stand for the noise of all pixels in a cell;
+# the variance of a pixel is the one with which the brightness is that of whole photos.
+CELL_PIXELS = (-1.22, 0, 1.22)      # variance 1
+PIXEL_VARIANCE = 0.45
+
+
+def standard_normal(shape, rng):
+    """float32 of this shape: normal noise, four times faster than the rng's own."""
+    return NORMAL_QUANTILES.take(rng.integers(0, 65536, shape, np.uint16))
+
+
 def demosaic_noise(mosaic):
-    """Unit noise of a Bayer sensor (H, W), as bilinear demosaicing spreads it: (H, W, 3).
+    """Unit noise of a Bayer sensor (H, W), as bilinear demosaicing spreads it: (3, H, W).
 
     Red stands on even rows and columns, blue on odd ones, green between them.
     """
     height, width = mosaic.shape
     padded = np.zeros((3, height + 2, width + 2), np.float32)
-    inner = padded[:, 1:-1, 1:-1]
-    inner[0, ::2, ::2] = mosaic[::2, ::2]
-    inner[1, ::2, 1::2] = mosaic[::2, 1::2]
-    inner[1, 1::2, ::2] = mosaic[1::2, ::2]
-    inner[2, 1::2, 1::2] = mosaic[1::2, 1::2]
-    noise = np.empty((height, width, 3), np.float32)
-    for channel in (0, 2):      # the mean of two or of four neighbours, or the pixel's own
-        plane = padded[channel]
-        along = plane[:, 1:-1] + (plane[:, :-2] + plane[:, 2:]) / 2
-        noise[..., channel] = along[1:-1] + (along[:-2] + along[2:]) / 2
-    green = padded[1]
-    noise[..., 1] = green[1:-1, 1:-1] + (
-        green[:-2, 1:-1] + green[2:, 1:-1] + green[1:-1, :-2] + green[1:-1, 2:]) / 4
-    return noise
+    red, green, blue = padded[:, 1:-1, 1:-1]
+    red[::2, ::2] = mosaic[::2, ::2]
+    green[::2, 1::2] = mosaic[::2, 1::2]
+    green[1::2, ::2] = mosaic[1::2, ::2]
+    blue[1::2, 1::2] = mosaic[1::2, 1::2]
+    around = padded[1]              # each missing green: the mean of its four neighbours
+    green += (around[:-2, 1:-1] + around[2:, 1:-1]
+              + around[1:-1, :-2] + around[1:-1, 2:]) / 4
+    for plane, site in ((padded[0], 1), (padded[2], 2)):    # first row, column with a site
+        other = 3 - site
+        for part in (plane[site::2].T, plane):      # along the rows of sites, then across
+            part[other:-1:2] = (part[other - 1:-2:2] + part[other + 1::2]) / 2
+    return padded[:, 1:-1, 1:-1]
 
 
 def unit_noise(shape, grain, rng):
-    """float32 (H, W, 3): noise of variance about one a pixel of the sensor."""
-    height, width = (int(np.ceil(length / grain)) for length in shape[:2])
-    noise = demosaic_noise(rng.standard_normal((height, width), np.float32))
-    if (height, width) == tuple(shape[:2]):
+    """float32 (3, H, W): noise of variance about one a pixel of the sensor."""
+    height, width = (int(np.ceil(length / grain)) for length in shape)
+    noise = demosaic_noise(standard_normal((height, width), rng))
+    if (height, width) == tuple(shape):
         return noise
-    planes = [Image.fromarray(noise[..., channel]).resize(
-        shape[1::-1], Image.Resampling.BICUBIC) for channel in range(3)]
-    return np.stack(planes, axis=-1)
+    return np.stack([Image.fromarray(plane).resize(shape[::-1], Image.Resampling.BICUBIC)
+                     for plane in noise])
+
+
+def noise_deviation(light, darkness):
+    """Standard deviation of the sensor's noise at linear light (3, H, W)."""
+    balance = np.float32(darkness.balance)[:, None, None]
+    variance = darkness.shot * balance * light
+    variance += darkness.read * balance ** 2
+    return np.sqrt(variance, out=variance)
 
 
 def record(light, darkness, rng):
-    """uint8 (H, W, 3): the photo that a camera makes of linear light (H, W, 3)."""
+    """uint8 (H, W, 3): the photo that a camera makes of linear light (3, H, W)."""
     if darkness.shot:
-        balance = np.array(darkness.balance, np.float32)
-        deviation = np.sqrt(darkness.shot * balance * light + darkness.read * balance ** 2)
-        light = light + deviation * unit_noise(light.shape, darkness.grain, rng)
-    return to_levels(light, darkness.power)
+        noise = noise_deviation(light, darkness)
+        noise *= unit_noise(light.shape[1:], darkness.grain, rng)
+        light = light + noise
+    return to_photo(light, darkness.power)
 
 
 def darkest_channel(photo):
@@ -180,11 +251,27 @@ def darkest_channel(photo):
     return np.minimum(np.minimum(photo[..., 0], photo[..., 1]), photo[..., 2])
 
 
-def to_levels(light, power=1.0):
-    """Linear light to uint8 levels of sRGB, these raised to `power` on [0, 1]."""
-    table = np.round(SRGB_OF_STEP ** power * 255).astype(np.uint8)
-    index = np.sqrt(np.clip(light, 0, 1)) * np.float32(CURVE_STEPS - 1) + np.float32(0.5)
-    return table[index.astype(np.uint16)]
+@lru_cache(maxsize=8)       # a crop and its thumbnail share one
+def level_table(power=1.0):
+    """uint8 (CURVE_STEPS,): the level at each of LIGHT_STEPS, see `to_levels`."""
+    return np.round(SRGB_OF_STEP ** power * 255).astype(np.uint8)
+
+
+def to_levels(light, table):
+    """Linear light, float32 of any shape, to uint8 levels by a `level_table`.
+
+    The levels are those of sRGB, raised to the table's power on [0, 1].
+    """
+    step = np.clip(light, 0, 1)
+    np.sqrt(step, out=step)
+    step *= CURVE_STEPS - 0.01          # white is in the last step
+    return table.take(step.astype(np.uint16))
+
+
+def to_photo(light, power=1.0):
+    """Linear light (3, H, W) to a photo, uint8 (H, W, 3); see `to_levels`."""
+    table = level_table(power)
+    return np.stack([to_levels(plane, table) for plane in light], axis=-1)
 
 
 def compress(photo, quality):
@@ -201,25 +288,43 @@ def darken(photo, rng, darkness, window=WHOLE):
     `photo` may be a crop; `window` then says where it lies in its photo. Noise comes from
     `rng`, all else from `darkness`.
     """
+    light = linear_light(photo)
     field = light_field(darkness, photo.shape, window)
-    light = LINEAR_OF_LEVEL[photo]
-    if darkness.highlights:
-        whiteness = np.square(np.square(darkest_channel(light)))[..., None]
-        lit = light * np.exp2(np.float32(darkness.highlights) * whiteness)
-    else:
-        lit = light
-    if field is not None:
-        lit, light = lit * np.exp2(field), light * np.exp2(lifted_field(field))
-    if darkness.light is not None:
-        light = lift_shadows(light, -SHADOW_GAIN * float(darkness.light.mean()))
+    lamps, kept_lamps = None, None
     if darkness.lamps:
-        lit, light = add_lamps(lit, light, darkness.lamps, window)
-    tint = np.array(darkness.tint, np.float32) * np.float32(2.0 ** -darkness.stops)
-    low = record(lit * tint, darkness, rng)
+        lamps, kept_lamps = lamp_light(darkness.lamps, photo.shape, window)
+    low = record(sensor_light(light, darkness, field, lamps), darkness, rng)
     if darkness.jpeg:
         low = compress(low, darkness.jpeg)
-    even = field is None and not darkness.lamps
-    return low, photo if even else to_levels(light)
+    if field is None and lamps is None:
+        return low, photo
+    return low, to_photo(wanted_light(light, darkness, field, kept_lamps))
+
+
+def darken_cells(cells, rng, darkness, pixels):
+    """float32 (S, S, 3) in [0, 1]: the thumbnail of the photo that `darken` would make.
+
+    `cells`: means over the good photo, uint8 (S, S, 3). The noise in each has the variance
+    of a mean over so many `pixels` of the dark photo. JPEG is left out: it hardly changes
+    such a mean.
+    """
+    field = light_field(darkness, cells.shape)
+    lamps = None
+    if darkness.lamps:
+        lamps, _ = lamp_light(darkness.lamps, cells.shape, WHOLE)
+    light = sensor_light(linear_light(cells), darkness, field, lamps)
+    if darkness.shot == 0:
+        return to_photo(light, darkness.power) / np.float32(255)
+    deviation = noise_deviation(light, darkness)
+    side = math.sqrt(pixels) / darkness.grain           # of a cell, in sites of the sensor
+    mean_variance = MEAN_VARIANCE / (side + BORDER) ** 2
+    light += np.sqrt(mean_variance) * deviation * standard_normal(light.shape, rng)
+    deviation *= np.sqrt(np.maximum(PIXEL_VARIANCE - mean_variance, 0))
+    table = level_table(darkness.power)
+    total = np.zeros(light.shape, np.uint16)
+    for noise in CELL_PIXELS:           # differences between the pixels of a cell
+        total += to_levels(light + noise * deviation, table)
+    return np.stack(total, axis=-1) / np.float32(255 * len(CELL_PIXELS))
 
 
 # Draws. What varies between photos, and how much.
@@ -236,19 +341,20 @@ def vary_colour(photo, saturation=1.0, hue=0.0, contrast=0.0):
 
     `saturation`: a factor; `hue`: a turn in degrees; `contrast`: -1 (flat) to 1 (S-shaped).
     """
-    turn = saturation * np.exp(1j * np.deg2rad(hue))
-    change = np.diag([1, turn.real, turn.real])
-    change[1, 2], change[2, 1] = -turn.imag, turn.imag
-    matrix = np.linalg.solve(CHROMA, change @ CHROMA).astype(np.float32)
-    photo = np.clip(photo @ matrix.T, 0, 255)
+    along = saturation * math.cos(math.radians(hue))
+    across = saturation * math.sin(math.radians(hue))
+    change = np.array([[1, 0, 0], [0, along, -across], [0, across, along]])
+    matrix = (RGB_OF_CHROMA @ change @ CHROMA).astype(np.float32)
+    planes = np.clip(matrix @ photo.reshape(-1, 3).T, 0, 255)       # (3, H * W)
     table = np.arange(256, dtype=np.float32) / 255
-    table = table + np.float32(contrast) * (table * table * (3 - 2 * table) - table)
-    return np.round(table * 255).astype(np.uint8)[photo.astype(np.uint8)]
+    table = table + contrast * (table * table * (3 - 2 * table) - table)
+    table = np.round(table * 255).astype(np.uint8)
+    return np.stack(table.take(planes.astype(np.uint8)), axis=-1).reshape(photo.shape)
 
 
 def log_uniform(rng, low, high):
     """A number whose logarithm is uniform."""
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
 def draw_lamps(rng, window, stops):
@@ -276,8 +382,12 @@ def draw_spot(rng, window):
 
 def draw_kind(rng, kinds):
     """One of `kinds`, each as often as KINDS says."""
-    shares = np.array([KINDS[kind] for kind in kinds])
-    return rng.choice(list(kinds), p=shares / shares.sum())
+    place = rng.random() * sum(KINDS[kind] for kind in kinds)
+    for kind in kinds:
+        place -= KINDS[kind]
+        if place < 0:
+            break
+    return kind
 
 
 def draw_darkness(rng, kind, window=WHOLE):
@@ -305,8 +415,8 @@ def draw_sensor(rng):
     shot = log_uniform(rng, 2e-5, 1e-2)
     return {"tint": tuple(np.exp(tint - tint.max())),
             "balance": (rng.uniform(1.2, 2.4), 1.0, rng.uniform(1.2, 2.2)),
-            "shot": shot / 2, "read": np.exp(
-                2.18 * np.log(shot) + 1.20 + rng.normal(0, 0.26)) / 2,
+            "shot": shot / 2,
+            "read": math.exp(2.18 * math.log(shot) + 1.20 + rng.normal(0, 0.26)) / 2,
             "grain": rng.uniform(1, 2.5) if rng.random() < 0.3 else 1.0,
             "power": rng.uniform(0.85, 1.2),
             "jpeg": int(rng.integers(60, 98)) if rng.random() < 0.5 else None}
@@ -321,37 +431,42 @@ def smooth_field(rng, shape, cells):
 
 
 def add_stars(light, rng, count):
-    """Add `count` stars to linear light (H, W, 3), few of them bright."""
-    height, width = light.shape[:2]
+    """Add `count` stars to linear light (3, H, W), few of them bright."""
+    height, width = light.shape[1:]
+    rows, columns = rng.integers(3, height - 3, count), rng.integers(3, width - 3, count)
     offsets = np.arange(-3, 4)
     squared = offsets[:, None] ** 2 + offsets[None] ** 2
-    for _ in range(count):
-        y, x = rng.integers(3, height - 3), rng.integers(3, width - 3)
-        size = rng.uniform(0.5, 1.5)
-        shape = np.exp(-squared / (2 * size ** 2))[..., None]
-        colour = rng.uniform(0.7, 1, 3) * log_uniform(rng, 0.02, 1.0)
-        light[y - 3:y + 4, x - 3:x + 4] += np.float32(shape * colour)
+    size = rng.uniform(0.5, 1.5, (count, 1, 1, 1))
+    brightness = np.exp(rng.uniform(np.log(0.02), np.log(1.0), (count, 1, 1, 1)))
+    colour = rng.uniform(0.7, 1, (count, 3, 1, 1)) * brightness
+    stars = np.float32(colour * np.exp(-squared / (2 * size ** 2)))     # (count, 3, 7, 7)
+    for y, x, star in zip(rows, columns, stars):
+        light[:, y - 3:y + 4, x - 3:x + 4] += star
 
 
 def add_moon(light, rng):
-    """Put a moon with its spots and its glow into linear light (H, W, 3)."""
-    height, width = light.shape[:2]
+    """Put a moon with its spots and its glow into linear light (3, H, W)."""
+    height, width = light.shape[1:]
     radius = log_uniform(rng, 4, height / 5)
     y, x = rng.uniform(0, height), rng.uniform(0, width)
-    rows, columns = np.mgrid[:height, :width].astype(np.float32)
-    distance = np.hypot(rows - y, columns - x)
-    disc = np.clip(radius - distance + 0.5, 0, 1)[..., None]
-    spots = 0.5 + 0.5 * smooth_field(rng, (height, width), int(max(8, 5 * height / radius)))
-    colour = np.float32([1, rng.uniform(0.85, 1), rng.uniform(0.65, 0.95)])
-    face = np.float32(rng.uniform(0.4, 0.95)) * spots[..., None] * colour
-    glow = np.float32(log_uniform(rng, 0.003, 0.05)) * np.exp(-distance / (2 * radius))
-    light += glow[..., None] * colour
-    light += disc * (face - light)
+    rows = np.arange(height, dtype=np.float32)[:, None] - y
+    columns = np.arange(width, dtype=np.float32)[None] - x
+    distance = np.sqrt(rows ** 2 + columns ** 2)
+    colour = np.float32([1, rng.uniform(0.85, 1), rng.uniform(0.65, 0.95)])[:, None, None]
+    glow = log_uniform(rng, 0.003, 0.05) * np.exp(distance / (-2 * radius))
+    for plane, shade in zip(light, colour):
+        plane += shade * glow
+    rows = slice(max(0, int(y - radius) - 1), int(y + radius) + 2)      # around its disc
+    columns = slice(max(0, int(x - radius) - 1), int(x + radius) + 2)
+    disc = np.clip(radius - distance[rows, columns] + 0.5, 0, 1)
+    spots = smooth_field(rng, disc.shape, int(max(8, 5 * disc.shape[0] / radius)))
+    face = rng.uniform(0.4, 0.95) * (0.5 + 0.5 * spots) * colour
+    light[:, rows, columns] += disc * (face - light[:, rows, columns])
 
 
 def add_land(light, rng):
-    """Put a dark horizon, at times with lit windows, into linear light (H, W, 3)."""
-    height, width = light.shape[:2]
+    """Put a dark horizon, at times with lit windows, into linear light (3, H, W)."""
+    height, width = light.shape[1:]
     top = rng.uniform(0.5, 0.95) * height
     heights = rng.normal(0, 0.06 * height, int(rng.integers(4, 40)))
     if rng.random() < 0.5:          # roofs, else hills
@@ -360,32 +475,34 @@ def add_land(light, rng):
         outline = np.interp(np.linspace(0, len(heights), width), np.arange(len(heights)),
                             heights)
     land = np.arange(height)[:, None] > top + outline[None]
-    light[land] = light[:, :1].mean((0, 1)) * np.float32(rng.uniform(0.05, 0.4))
+    colours = light[:, :, 0].mean(axis=1) * rng.uniform(0.05, 0.4)
+    np.copyto(light, colours[:, None, None], where=land)
     if rng.random() < 0.5:
         for _ in range(rng.integers(2, 40)):
             y, x = rng.integers(int(top), height), rng.integers(0, width)
             side = rng.integers(1, 5)
             colour = np.float32([1, rng.uniform(0.6, 0.9), rng.uniform(0.3, 0.8)])
-            light[y:y + side, x:x + side] = colour * np.float32(rng.uniform(0.1, 1))
+            lit = colour * rng.uniform(0.1, 1)
+            light[:, y:y + side, x:x + side] = lit[:, None, None]
 
 
 def night_sky(rng, shape=(320, 400)):
     """uint8 (H, W, 3): a made night sky as a person would want to see it, dark."""
     level = log_uniform(rng, 0.003, 0.025)      # linear light: levels 9 to 43
     colour = np.float32(rng.uniform((0.4, 0.5, 0.6), (1, 0.9, 1.2)))
-    light = np.full((*shape, 3), level, np.float32) * colour
     slope = np.linspace(1, rng.uniform(0.5, 3), shape[0], dtype=np.float32)
-    light *= slope[:, None, None]
-    clouds = rng.uniform(0, 0.8) if rng.random() < 0.4 else 0.0
-    field = smooth_field(rng, shape, int(rng.integers(3, 12)))
-    light *= 1 + np.float32(clouds) * (field[..., None] - np.float32(0.5))
+    light = np.empty((3, *shape), np.float32)
+    light[:] = level * colour[:, None, None] * slope[:, None]
+    if rng.random() < 0.4:
+        clouds = smooth_field(rng, shape, int(rng.integers(3, 12)))
+        light *= 1 + rng.uniform(0, 0.8) * (clouds - 0.5)
     if rng.random() < 0.7:
         add_stars(light, rng, int(log_uniform(rng, 5, 400)))
     if rng.random() < 0.35:
         add_moon(light, rng)
     if rng.random() < 0.5:
         add_land(light, rng)
-    return to_levels(light)
+    return to_photo(light)
 
 
 def draw_night(rng):
@@ -396,12 +513,16 @@ def draw_night(rng):
 
 # Pairs
 
-def load_with_cells(path, side=128):
-    """(uint8 photo at `path`, its means over side x side cells): see `darken_crop`."""
+def mean_cells(image):
+    """Means over a Pillow image in CELLS x CELLS cells: uint8 (CELLS, CELLS, 3)."""
+    return np.asarray(image.resize((CELLS, CELLS), Image.Resampling.BOX))
+
+
+def load_with_cells(path):
+    """(uint8 photo at `path`, its means over CELLS x CELLS cells)."""
     with Image.open(path) as image:
         image = ImageOps.exif_transpose(image).convert("RGB")
-        cells = image.resize((side, side), Image.Resampling.BOX)
-    return np.asarray(image), np.asarray(cells)
+        return np.asarray(image), mean_cells(image)
 
 
 def darken_whole(photo, rng):
@@ -419,39 +540,38 @@ def cut_enlarged(photo, crop, rng):
     top, left = rng.uniform(0, height - side), rng.uniform(0, width - side)
     if zoom == 1:
         top, left = int(top), int(left)
-    margin = 4                      # pixels around it that the enlargement looks at
-    rows = slice(max(0, int(top) - margin), int(top + side) + margin)
-    columns = slice(max(0, int(left) - margin), int(left + side) + margin)
-    y, x = top - rows.start, left - columns.start
-    cut = Image.fromarray(photo[rows, columns]).resize(
-        (crop, crop), Image.Resampling.BICUBIC, (x, y, x + side, y + side))
-    window = (top / height, left / width, (top + side) / height, (left + side) / width)
-    return np.asarray(cut), window
+        cut = photo[top:top + crop, left:left + crop]
+    else:
+        margin = 4                  # pixels around it that the enlargement looks at
+        rows = slice(max(0, int(top) - margin), int(top + side) + margin)
+        columns = slice(max(0, int(left) - margin), int(left + side) + margin)
+        y, x = top - rows.start, left - columns.start
+        cut = np.asarray(Image.fromarray(photo[rows, columns]).resize(
+            (crop, crop), Image.Resampling.BICUBIC, (x, y, x + side, y + side)))
+    return cut, (top / height, left / width, (top + side) / height, (left + side) / width)
 
 
 def darken_crop(photo, cells, crop, rng):
     """(low, normal, thumbnail, window) of a random crop of a good photo.
 
-    `cells`: means over the photo, uint8, of twice the side of the thumbnail: so the noise
-    in it is averaged, as in a real one. Low and normal are uint8 (crop, crop, 3), the
-    thumbnail float32 in [0, 1].
+    `cells`: its means over CELLS x CELLS cells, uint8. Low and normal are uint8 (crop,
+    crop, 3), the thumbnail float32 (CELLS, CELLS, 3) in [0, 1].
     """
     if rng.random() < NIGHT:
         photo = night_sky(rng)
-        side = cells.shape[0]
-        cells = np.asarray(Image.fromarray(photo).resize((side, side), Image.Resampling.BOX))
+        cells = mean_cells(Image.fromarray(photo))
         normal, window = cut_enlarged(photo, crop, rng)
         darkness = draw_night(rng)
     else:
         normal, window = cut_enlarged(photo, crop, rng)
         colour = draw_colour(rng)
         normal, cells = vary_colour(normal, **colour), vary_colour(cells, **colour)
-        overexposed = (darkest_channel(cells) > 0.97 * 255).mean()   # it cannot be told how much
-        as_it_is = rng.random() < 20 * overexposed
-        kind = "as it is" if as_it_is else draw_kind(rng, KINDS)
+        overexposed = (darkest_channel(cells) > 0.97 * 255).mean()  # by an unknown amount
+        kind = draw_kind(rng, KINDS)
+        if kind == "as it is" or rng.random() < 20 * overexposed:
+            return normal, normal, cells / np.float32(255), window
         darkness = draw_darkness(rng, kind, window)
     low, normal = darken(normal, rng, darkness, window)
-    dark_cells, _ = darken(cells, rng, darkness)
-    rows = dark_cells[::2].astype(np.float32) + dark_cells[1::2]
-    thumbnail = (rows[:, ::2] + rows[:, 1::2]) / np.float32(4 * 255)
-    return low, normal, thumbnail, window
+    top, left, bottom, right = window
+    pixels = (crop / CELLS) ** 2 / ((bottom - top) * (right - left))    # in a cell
+    return low, normal, darken_cells(cells, rng, darkness, pixels), window

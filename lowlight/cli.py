@@ -13,7 +13,7 @@ from lowlight import __version__, files, network
 from lowlight.photo import TILE
 
 MADE = "-bright"        # what the name of a result ends with where no folder is given
-FILE_SUFFIXES = (files.WRITTEN | files.CLIPS | files.OTHER_CLIPS | files.HEIC
+FILE_SUFFIXES = (files.WRITTEN | files.CLIPS | files.OTHER_CLIPS.keys() | files.HEIC
                  | {".gif", ".avif"})       # with which --out names a file, no folder
 # What systems keep beside photos: Synology, QNAP, Windows, macOS, Linux.
 SYSTEM_FOLDERS = {"@eaDir", "#recycle", "#snapshot", "@tmp", "@Recycle", "$RECYCLE.BIN",
@@ -36,7 +36,7 @@ def parse(arguments):
         epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("inputs", nargs="+", metavar="INPUT", type=Path,
-        help="a photo, a clip (mp4, mov, mkv, webm) or a folder")
+        help="a photo, a clip (mp4, mov, mkv, webm, avi, ...) or a folder")
     add("--out", metavar="PLACE", type=Path, help="folder for the results, or the file "
         "for a single one (default: beside each input, as NAME-bright)")
     add("--weights", metavar="FILE", help=".onnx, or .keras as CNN.ipynb writes it "
@@ -139,6 +139,8 @@ def result_path(path, below, options, taken):
     writable = files.WRITTEN if options.depth == 8 else files.SIXTEEN_BIT_FORMATS
     if suffix in files.CLIPS or (suffix in writable and not options.format):
         kept = path.suffix
+    elif suffix in files.OTHER_CLIPS:
+        kept = files.OTHER_CLIPS[suffix]
     elif options.format:
         kept = f".{options.format}"
     elif suffix in files.RAW | files.HEIC:
@@ -154,7 +156,7 @@ def result_path(path, below, options, taken):
 
 def enhance_file(loaded, path, target, options, on_frame):
     """Enhance one photo or clip; `on_frame` gets the megapixels of each frame."""
-    if path.suffix.lower() in files.CLIPS:
+    if path.suffix.lower() in files.CLIPS | files.OTHER_CLIPS.keys():
         from lowlight.clips import enhance_clip
         return enhance_clip(loaded, path, target, options.brightness, options.strength,
                             options.tile, on_frame)

@@ -2,15 +2,20 @@
 import contextlib
 import gc
 import os
+from collections import deque
 from fractions import Fraction
 from functools import cache, partial
+from heapq import heappop, heappush
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from lowlight.files import CLIPS, Result, whole_file
-from lowlight.photo import (LUMA, TILE, brightness_exponent, enhance, make_thumbnail,
-                            mean_luma, power_curve, quantise)
+from lowlight.photo import LUMA, TILE, enhance, make_thumbnail, mean_luma, quantise
+
+BLACK = 1 / 255         # mean luma of a frame below which it shows only noise
+MOST_ABOVE = 1.08       # how much brighter a frame of a clip may be than as a photo
 
 CODERS = {"h264": ("libx264", {"crf": "18", "bf": "0"}),  # B-frames blur the last time
           "hevc": ("libx265", {"crf": "20", "x265-params": "log-level=none:bframes=0"}),
@@ -18,14 +23,19 @@ CODERS = {"h264": ("libx264", {"crf": "18", "bf": "0"}),  # B-frames blur the la
           "vp9": ("libvpx-vp9", {"crf": "24", "b": "0", "cpu-used": "4"}),
           "av1": ("libsvtav1", {"crf": "26"})}
 WEBM_KINDS = {"vp8", "vp9", "av1"}              # their coders round odd sides up
-KEPT_METADATA = {"title", "creation_time", "location"}
+TAGS_OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder",
+                    "duration"}                 # true of the source file only
+TAGS_OF_TRACKS = {"title", "language", "handler_name", "creation_time"}
+TAGS_OF_MP4 = {"title", "artist", "album", "album_artist", "composer", "date", "genre",
+               "comment", "copyright", "description", "synopsis", "creation_time",
+               "location", "location-eng"}      # others need an option of FFmpeg
 
 # Numbers of FFmpeg. Its default conversion to RGB and back darkens by up to two levels.
 INTERPOLATION_FLAGS = 0x42002   # SWS_ACCURATE_RND, _FULL_CHR_H_INT and _BILINEAR
-BT709, BT601 = 1, 6             # AVCOL_SPC_BT709, AVCOL_SPC_SMPTE170M
-COLOUR_SPACES = (BT709, 5, BT601, 7, 9)         # those that are converted to RGB
+BT709, BT601, BT2020 = 1, 6, 9  # AVCOL_SPC_BT709, _SMPTE170M and _BT2020_NCL
+COLOUR_SPACES = (BT709, 5, BT601, 7, BT2020)    # those that are converted to RGB
 LIMITED_RANGE = 1               # AVCOL_RANGE_MPEG: luma from 16 to 235
-HDR_TRANSFERS = (16, 18)        # AVCOL_TRC_SMPTE2084 (PQ), AVCOL_TRC_ARIB_STD_B67 (HLG)
+PQ, HLG = 16, 18                # AVCOL_TRC_SMPTE2084, AVCOL_TRC_ARIB_STD_B67
 FRAME_DURATION = 0x100          # AV_CODEC_FLAG_FRAME_DURATION
 
 
@@ -42,50 +52,116 @@ def import_av():
     return av
 
 
+class Outlook(NamedTuple):
+    """What is known of a frame before it is enhanced.
+
+    `begins_scene`: whether the scene is another one than in the frame before it.
+    `lowest_gain`: the least logarithmic gain that the network decides within the next
+    half second of the same scene; infinity if that is not known.
+    """
+    begins_scene: bool
+    lowest_gain: float = np.inf
+
+
 class ClipEnhancer:
     """Brightens the frames of one clip in turn; the exposure follows the scene calmly.
 
-    `frame_rate`: frames a second. `seconds`: time constant of the moving averages, 0
-    for none. `cut`: relative change of the tones from which on a new scene begins. For
-    the rest see `lowlight.enhance`.
+    Each frame is enhanced as if it were a photo. From the result follows the gain that
+    the network has decided on: mean luma after over mean luma before. This gain is what
+    is smoothed. It rises over about a second. It falls at once where the frame would
+    else be brighter than the photo by more than MOST_ABOVE, so no light turns white. A
+    black frame, of which the network makes bright noise, keeps the gain of the last one.
+
+    `frame_rate`: frames a second. `seconds`: time constant of the moving average, 0 for
+    none. `cut`: change of the tones, relative to how bright they are, from which on a
+    new scene begins. For the rest see `lowlight.enhance`.
     """
 
     def __init__(self, network, frame_rate, brightness=None, strength=1.0, tile=TILE,
                  seconds=1.0, cut=0.15):
-        self._enhance = partial(enhance, network, strength=strength, tile=tile)
-        self._brightness, self._cut = brightness, cut
+        self._enhance = partial(enhance, network, brightness=brightness,
+                                strength=strength, tile=tile)
+        self._frame_rate, self._seconds, self._cut = frame_rate, seconds, cut
         self._persistence = float(np.exp(-1 / (frame_rate * seconds))) if seconds else 0
-        self._tones, self._averages = None, {}
+        self._tones = None              # of the last frame that was not black
+        self._gain = None               # logarithmic, of the same frame
+        self._outlooks = deque()
+
+    def look_ahead(self, frames):
+        """Read the frames of the whole clip, before the first of them is enhanced.
+
+        Optional. A fade from black then begins with the gain of the light that it leads
+        to. Only the thumbnails are enhanced: the network decides nearly the same on
+        them, and they cost little.
+        """
+        if not self._seconds:
+            return
+        begins, gains = [], []
+        for frame in frames:
+            thumbnail = make_thumbnail(frame)
+            begins.append(self._begins_scene(thumbnail))
+            photo = quantise(thumbnail, np.uint16)
+            gains.append(np.inf if is_black(frame)
+                         else log_gain(photo, self._enhance(photo)))
+        self._tones = None
+        if np.isinf(gains).all():       # black throughout: no light is to come
+            return
+        count = round(self._frame_rate * self._seconds / 2)
+        for number in range(len(gains)):
+            end = number + 1
+            while end < min(number + count, len(gains)) and not begins[end]:
+                end += 1
+            self._outlooks.append(Outlook(begins[number], min(gains[number:end])))
 
     def __call__(self, frame):
         """The next frame, uint8 (H, W, 3), brightened: the same shape and type."""
         thumbnail = make_thumbnail(frame)
-        if self._begins_scene(thumbnail):
-            self._averages.clear()
-        # The exposure follows calmly; where the light falls is always that of this frame.
-        level = np.log(thumbnail.mean() + 1e-3)
-        thumbnail *= np.exp(self._average("level", level) - level)
-        result = self._enhance(frame, thumbnail=thumbnail.clip(0, 1))
-        gain = np.log((mean_luma(result) + 1e-3) / (mean_luma(frame) + 1e-3))
-        correction = np.exp(self._average("gain", gain) - gain)
-        result = quantise(np.arange(256) / 255 * correction, np.uint8)[result]
-        if self._brightness is None:
-            return result
-        exponent = np.log(brightness_exponent(result, self._brightness))
-        return power_curve(np.exp(self._average("exponent", exponent)))[result]
+        if self._outlooks:
+            outlook = self._outlooks.popleft()
+        else:
+            outlook = Outlook(self._begins_scene(thumbnail))
+        alone = self._enhance(frame, thumbnail=thumbnail)
+        decided = log_gain(frame, alone)
+        correction = np.exp(self._smooth(decided, outlook, is_black(frame)) - decided)
+        levels = quantise(np.arange(256) / 255 * correction, np.uint8)
+        # No pixel gets darker than it was in the clip: a lamp stays white.
+        return np.maximum(levels[alone], np.minimum(frame, alone))
+
+    def _smooth(self, decided, outlook, black):
+        """The logarithmic gain to apply, where `decided` is that of the frame alone."""
+        most = decided + np.log(MOST_ABOVE)
+        if black:
+            gain = self._gain
+            if gain is None:            # left as it is, if light is to come
+                gain = 0.0 if self._outlooks else decided
+            return min(gain, most)
+        target = min(decided, outlook.lowest_gain)
+        if self._gain is None or outlook.begins_scene:
+            self._gain = target
+        self._gain = target + self._persistence * (self._gain - target)
+        self._gain = min(self._gain, most)
+        return self._gain
 
     def _begins_scene(self, thumbnail):
-        """Whether the tones differ from those of the last frame; a pan keeps most."""
+        """Whether the tones differ from those before; a pan and a fade keep most."""
         tones = np.sort(thumbnail @ LUMA, axis=None)
+        if tones.mean() < BLACK:
+            return False
         last, self._tones = self._tones, tones
-        return last is not None and (
-            np.abs(tones - last).mean() > self._cut * (tones + last).mean() / 2)
+        if last is None:
+            return False
+        level = 0.1 + (tones + last).mean() / 2     # a step of a dark fade is no cut
+        return bool(np.abs(tones - last).mean() > self._cut * level)
 
-    def _average(self, name, value):
-        """The moving average called `name`, after one more `value`."""
-        last = self._averages.get(name, value)
-        self._averages[name] = value + self._persistence * (last - value)
-        return self._averages[name]
+
+def is_black(frame):
+    """Whether a frame shows nothing but the noise of the camera."""
+    return mean_luma(frame) < BLACK
+
+
+def log_gain(before, after):
+    """Logarithm of the mean luma of the photo `after` over that of `before`."""
+    return float(np.log((mean_luma(after) + 1e-3) / (mean_luma(before) + 1e-3)))
 
 
 def is_mp4(path):
@@ -110,27 +186,98 @@ def first_frame(path):
     except (import_av().FFmpegError, IndexError, StopIteration) as error:
         raise ValueError(f"{path}: not a readable clip ({type(error).__name__}: "
                          f"{error}); replace it or convert it to MP4") from None
-    if frame.color_trc in HDR_TRANSFERS:
-        raise ValueError(f"{path}: an HDR clip; convert it to SDR (BT.709) first")
     return frame
+
+
+# HDR. Curves of ITU-R BT.2100 and matrix of BT.2087; what is white on paper has 203
+# candelas a square metre (BT.2408), and becomes nearly white in SDR.
+
+BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593])        # weights of R, G, B
+BT709_TO_BT2020 = np.array([[0.6274, 0.3293, 0.0433],
+                            [0.0691, 0.9195, 0.0114],
+                            [0.0164, 0.0880, 0.8956]])
+HDR_WHITE = 255 * 256   # what FFmpeg makes of the signal 1 in 16 bits
+PAPER_WHITE = 203.0
+KNEE = 0.75             # share of paper white from which on highlights are compressed
+
+
+def is_hdr(frame):
+    """Whether the colours of a video frame are coded by PQ or HLG."""
+    return frame.color_trc in (PQ, HLG)
+
+
+def pq_light(signal):
+    """Light in candelas a square metre of a PQ signal in [0, 1]."""
+    power = signal ** (1 / 78.84375)
+    share = np.maximum(power - 0.8359375, 0) / (18.8515625 - 18.6875 * power)
+    return 10_000 * share ** (1 / 0.1593017578125)
+
+
+def hlg_scene_light(signal):
+    """Light of the scene, in [0, 1], of an HLG signal in [0, 1]."""
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    return np.where(signal <= 0.5, signal ** 2 / 3, (np.exp((signal - c) / a) + b) / 12)
+
+
+def hlg_light(signal):
+    """Light of an HLG signal (..., 3) on a display of 1000 candelas a square metre."""
+    scene = hlg_scene_light(signal)
+    return 1000 * scene * (scene @ BT2020_LUMA)[..., None] ** 0.2
+
+
+def compress_highlights(light):
+    """Light (..., 3) over paper white into [0, 1]; below KNEE it stays what it was."""
+    largest = np.maximum(light.max(axis=-1, keepdims=True), 1e-6)
+    above = np.maximum(largest - KNEE, 0) / (1 - KNEE)
+    compressed = np.minimum(largest, KNEE) + (1 - KNEE) * (1 - np.exp(-above))
+    return light * (compressed / largest)       # one factor: the hue stays
+
+
+def hdr_to_sdr(photo, transfer):
+    """A photo of BT.2100, uint16 (H, W, 3) up to HDR_WHITE, as uint8 of BT.709.
+
+    `transfer`: PQ or HLG.
+    """
+    result = np.empty(photo.shape, np.uint8)
+    for top in range(0, len(photo), 64):        # at once, it takes gigabytes
+        signal = np.minimum(photo[top:top + 64] / np.float32(HDR_WHITE), 1)
+        light = pq_light(signal) if transfer == PQ else hlg_light(signal)
+        light = light / PAPER_WHITE @ np.linalg.inv(BT709_TO_BT2020).T
+        light = compress_highlights(np.maximum(light, 0))
+        result[top:top + 64] = quantise(light ** (1 / 2.4), np.uint8)       # BT.1886
+    return result
 
 
 def colour_space(frame):
     """FFmpeg's number of a frame's colour space; the usual one where it says none."""
     if frame.colorspace in COLOUR_SPACES:
         return int(frame.colorspace)
+    if is_hdr(frame):
+        return BT2020
     return BT709 if frame.height >= 720 else BT601
 
 
 def upright(frame):
     """A video frame as uint8 RGB (H, W, 3), turned as its display matrix says."""
-    photo = frame.to_ndarray(format="rgb24", src_colorspace=colour_space(frame),
+    photo = frame.to_ndarray(format="rgb48le" if is_hdr(frame) else "rgb24",
+                             src_colorspace=colour_space(frame),
                              interpolation=INTERPOLATION_FLAGS)
+    if is_hdr(frame):
+        photo = hdr_to_sdr(photo, frame.color_trc)
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is not None:
         a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].astype(float)
         photo = photo[::-1] if a * d < b * c else photo     # mirrored: a selfie
     return np.ascontiguousarray(np.rot90(photo, round(frame.rotation / 90)))
+
+
+def pictures(path):
+    """Yield the pictures of a clip, uint8 RGB (H, W, 3), up to its end or its break."""
+    with contextlib.suppress(import_av().FFmpegError), open_clip(path) as clip:
+        for packet in clip.demux(clip.streams.best("video")):
+            with contextlib.suppress(import_av().FFmpegError):
+                for frame in packet.decode():
+                    yield upright(frame)
 
 
 def frame_rate(video):
@@ -161,11 +308,51 @@ def add_pictures(result, video, first):
     coder.pix_fmt = "yuv420p" if even or kind in WEBM_KINDS else "yuv444p"
     coder.time_base, coder.colorspace = video.time_base, colour_space(first)
     coder.color_primaries, coder.color_trc = first.color_primaries, first.color_trc
+    if is_hdr(first):
+        coder.colorspace = coder.color_primaries = coder.color_trc = BT709
     coder.color_range = LIMITED_RANGE
     coder.flags |= FRAME_DURATION
     if kind == "hevc" and is_mp4(result.name):
         coder.codec_tag = "hvc1"                # Apple's players know no other
     return stream
+
+
+def describing_tags(clip):
+    """The tags of an open clip that describe what was filmed, not the file."""
+    return {name: text for name, text in clip.metadata.items()
+            if name.lower() not in TAGS_OF_THE_FILE}
+
+
+def missing_tags(source, path):
+    """The names of tags of the open clip `source` that the clip at `path` lacks."""
+    with open_clip(path) as result:
+        found = {name.lower() for name in result.metadata}
+    return [name for name in describing_tags(source) if name.lower() not in found]
+
+
+def copy_track_tags(track, copy):
+    """Give a track the language, the title and the like of another, and its roles."""
+    tags = {name.lower(): text for name, text in track.metadata.items()}
+    if "name" in tags:                  # so MP4 and MOV call it
+        tags.setdefault("title", tags["name"])
+    for name in TAGS_OF_TRACKS & set(tags):
+        copy.metadata[name] = tags[name]
+    copy.disposition = track.disposition
+
+
+def is_chapters(track):
+    """Whether a data track holds the names of chapters, as in MP4 and MOV."""
+    return track.name == "bin_data" and bool(track.container.chapters())
+
+
+def writing_options(target, source):
+    """Options of FFmpeg for writing the clip `target` with the tags of `source`."""
+    if not is_mp4(target):
+        return {}
+    names = {name.lower() for name in describing_tags(source)}
+    if names <= TAGS_OF_MP4:
+        return {"movflags": "+faststart"}
+    return {"movflags": "+faststart+use_metadata_tags"}
 
 
 class ClipCopy:
@@ -179,17 +366,23 @@ class ClipCopy:
         self._video = source.streams.best("video")
         self._pictures = add_pictures(result, self._video, first)
         self._copies, self._dropped_tracks, self._damaged_packets = {}, [], 0
-        self._last_pts = -np.inf
+        self._last_pts, self._times = -np.inf, []
         self._end_time = 0.0            # seconds up to which anything has been written
         self.pictures_end_time = self.megapixels = 0.0
+        self.missing_tags = []          # known once the result is closed
         self.frame_rate = float(frame_rate(self._video))
+        self._was_hdr = is_hdr(first)
         for track in source.streams:
             if track.type in ("audio", "subtitle"):
                 self._add_track(track)
+            elif track.type == "attachment":
+                self._add_attachment(track)
             elif track.type == "video" and track is not self._video:
                 self._dropped_tracks.append("second video")
-        for key in KEPT_METADATA & set(source.metadata):
-            result.metadata[key] = source.metadata[key]
+            elif track.type == "data" and not is_chapters(track):
+                self._dropped_tracks.append("data")
+        copy_track_tags(self._video, self._pictures)
+        result.metadata.update(describing_tags(source))
         result.set_chapters(source.chapters())
 
     def _add_track(self, track):
@@ -199,9 +392,17 @@ class ClipCopy:
         except (ValueError, import_av().FFmpegError):
             self._dropped_tracks.append(track.type)
             return
-        if "language" in track.metadata:
-            copy.metadata["language"] = track.metadata["language"]
+        copy_track_tags(track, copy)
         self._copies[track] = copy
+
+    def _add_attachment(self, track):
+        """A font or another file inside an MKV, the only container of such."""
+        if self._result.format.name != "matroska":
+            self._dropped_tracks.append("attachment")
+            return
+        self._result.add_attachment(track.name or "attachment",
+                                    track.mimetype or "application/octet-stream",
+                                    track.data)
 
     def run(self, change, on_frame=None):
         """Copy to the end or the break of the source.
@@ -228,12 +429,16 @@ class ClipCopy:
 
     def _decode(self, packet):
         """Yield the frames of a packet, if they decode and are later than the last."""
+        if self._source.format.name == "avi" and packet.pts is not None:
+            heappush(self._times, packet.pts)
         try:
             frames = packet.decode()
         except import_av().FFmpegError:
             self._damaged_packets += 1
             return
         for frame in frames:
+            if self._times:             # AVI knows when frames are shown, not which
+                frame.pts = heappop(self._times)
             if frame.pts is None or frame.pts <= self._last_pts:
                 self._damaged_packets += 1
             else:
@@ -272,7 +477,12 @@ class ClipCopy:
 
     def note(self):
         """What the owner of the clip should know; may be empty."""
-        notes = [f"its {kind} track cannot be kept" for kind in self._dropped_tracks]
+        notes = [f"its {kind} track cannot be kept"
+                 for kind in dict.fromkeys(self._dropped_tracks)]
+        if self._was_hdr:
+            notes.append("converted from HDR to SDR")
+        if self.missing_tags:
+            notes.append("its tags cannot be kept: " + ", ".join(self.missing_tags))
         if self._damaged_packets:
             notes.append(f"{self._damaged_packets} damaged packets passed over")
         return "; ".join(notes)
@@ -291,14 +501,17 @@ def enhance_clip(network, path, target, brightness=None, strength=1.0, tile=TILE
         raise ValueError(f"{target}: clips are written as .mp4, .mov, .mkv or .webm")
     gc.collect()    # PyAV's frames are cycles, and hold the last clip's codecs and threads
     first, av = first_frame(path), import_av()
-    options = {"movflags": "+faststart"} if is_mp4(target) else {}
     try:
-        with whole_file(target) as part, open_clip(path) as source, av.open(
-                str(part), "w", options=options) as result:
-            copy = ClipCopy(source, result, first)
-            copy.run(ClipEnhancer(network, copy.frame_rate, brightness, strength, tile),
-                     on_frame)
+        with whole_file(target) as part, open_clip(path) as source:
+            options = writing_options(target, source)
+            with av.open(str(part), "w", options=options) as result:
+                copy = ClipCopy(source, result, first)
+                enhancer = ClipEnhancer(network, copy.frame_rate, brightness, strength,
+                                        tile)
+                enhancer.look_ahead(pictures(path))
+                copy.run(enhancer, on_frame)
             missing = copy.missing_seconds()
+            copy.missing_tags = missing_tags(source, part)
     except av.FFmpegError as error:
         raise ValueError(f"{path}: cannot be enhanced ({error}); convert it to MP4 "
                          "first") from None

@@ -35,7 +35,11 @@ PREMULTIPLIED_ALPHA, STRAIGHT_ALPHA = 1, 2      # values of TIFF's tag ExtraSamp
 LARGEST_JPEG_XMP = 65504                        # bytes of one segment, less its title
 LARGEST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}      # pixels
 CLIPS = {".mp4", ".mov", ".mkv", ".webm"}
-OTHER_CLIPS = {".avi", ".m4v", ".3gp", ".mts", ".wmv", ".gifv"}
+OTHER_CLIPS = {         # only read; the suffix of the result
+    **dict.fromkeys([".m4v", ".3gp", ".3g2", ".f4v", ".qt", ".gifv"], ".mp4"),
+    **dict.fromkeys([".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".mts", ".m2ts", ".flv",
+                     ".avi", ".divx", ".wmv", ".asf", ".ogv", ".ogm", ".dv", ".mxf",
+                     ".rm", ".rmvb", ".y4m"], ".mkv")}
 NO_PHOTO = {".txt", ".md", ".json", ".csv", ".db", ".ini", ".xml", ".html", ".pdf",
             ".xmp", ".aae", ".thm"}             # the last three: of raw, HEIC and clips
 
@@ -189,8 +193,8 @@ def turned(pixels, orientation):
 def check_suffix(path):
     """ValueError with the remedy if a file of this name cannot be read here."""
     suffix = path.suffix.lower()
-    if suffix in OTHER_CLIPS:
-        raise ValueError(f"{path}: clips are read as MP4, MOV, MKV or WebM; convert it")
+    if suffix in CLIPS or suffix in OTHER_CLIPS:
+        raise ValueError(f"{path}: a clip, not a photo; give it to the command lowlight")
 
 
 def check_package(path, kind):

@@ -105,14 +105,16 @@ def hooked(hook):
 def small_run(folder, pairs, hook=None, scope=contextlib.nullcontext, resume=False,
               widths=(8,), crop=32, batch_size=2, epochs=4, seed=0, loss="mse", rate=1e-3,
               schedule="plateau", patience_lr=2, patience=4, min_progress=1e-4,
-              precision="float32", copies=1, batch_slice=slice(None), draw=False):
+              precision="float32", copies=1, batch_slice=slice(None), draw=False,
+              workers=1):
     """Train a tiny network as the notebook does, four pairs and the rest for validation."""
     import keras
     from lowlight import cnn
     folder, train, validation = Path(folder), pairs[:4], pairs[4:]
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(precision)
-    batches = cnn.PairSequence(cnn.crop_sources(train), crop, batch_size, 3, seed, batch_slice)
+    batches = cnn.PairSequence(cnn.crop_sources(train), crop, batch_size, 3, seed,
+                               batch_slice, workers=workers)
     snapshots = cnn.Snapshots([validation[0], validation[-1]], folder / "snapshots")
     callbacks = [snapshots] + ([cnn.LiveCurves(folder, snapshots)] if draw else [])
     callbacks += [hooked(hook)] if hook else []

@@ -37,16 +37,42 @@ def write(tmp_path, rng):
     ("low/sub/1.png", "high/sub/1.png", "sub/1"), ("low/1.PNG", "high/1.webp", "1"),
     ("low/x 1.jpg", "high/x 1.JPEG", "x 1"),
     ("Low/low00001.png", "Normal/normal00001.png", "00001"),
-    ("low/low-light_7.png", "high/high_7.png", None),
+    ("low/low-light_7.png", "high/high_7.png", "7"), ("low/1_low.png", "high/1_high.png", "1"),
+    ("low light/1.png", "Normal-Light/1.png", "1"), ("trainA/1.png", "trainB/1.png", "1"),
+    ("train/lq/1.png", "train/gt/1.png", "train/1"), ("input/1.png", "label/1.png", "1"),
+    ("input/a1.png", "expertC/a1.png", "a1"), ("Low/img_1.jpg", "High/IMG_1.JPG", "IMG_1"),
+    ("Train/Set-Cap-Low/low1.png", "Train/Set-Cap-Normal/normal1.png", "Train/1"),
     ("low/Nacht über Köln.png", "high/Nacht über Köln.png", "Nacht über Köln"),
     ("low/caf\u00e9.png", "high/cafe\u0301.png", "caf\u00e9")])
 def test_the_usual_layouts(write, low, normal, name):
     root = write(low, normal)
-    if name is None:            # a prefix that is no role is part of the name
-        with pytest.raises(ValueError, match="2 problem"):
-            cnn.find_pairs(root)
-    else:
-        assert cnn.find_pairs(root) == [cnn.Pair(name, root / low, root / normal)]
+    assert cnn.find_pairs(root) == [cnn.Pair(name, root / low, root / normal)]
+
+
+@pytest.mark.parametrize("lows, normal", [
+    (("low/7_1.png", "low/7_2.png"), "gt/7.png"),
+    (("short/7_00_0.04s.png", "short/7_00_0.1s.png"), "long/7_00_10s.png"),
+    (("Part1/7/1.png", "Part1/7/2.png"), "Part1/Label/7.png")])
+def test_several_exposures_of_one_scene_share_a_bright_photo(write, lows, normal):
+    pairs = cnn.find_pairs(write(*lows, normal))
+    assert {pair.low.name for pair in pairs} == {Path(low).name for low in lows}
+    assert {pair.normal.name for pair in pairs} == {Path(normal).name}
+    assert len({pair.name for pair in pairs}) == 2
+
+
+def test_exposures_with_partners_of_their_own_keep_them(write):
+    root = write("low/7_1.png", "low/7_2.png", "high/7_1.png", "high/7_2.png")
+    assert [pair.name for pair in cnn.find_pairs(root)] == ["7_1", "7_2"]
+
+
+def test_many_orphans_are_counted_and_the_nearest_name_is_told(write):
+    root = write(*(f"low/night{number:03}.png" for number in range(40)), "high/nigth007.png")
+    with pytest.raises(ValueError) as error:
+        cnn.find_pairs(root)
+    lines = str(error.value).splitlines()
+    assert len(lines) == 7
+    assert "36 more photos have no partner" in lines[-1]
+    assert "the nearest name is nig" in str(error.value)
 
 
 def test_sets_keep_their_names_apart_in_natural_order(write):
@@ -63,6 +89,14 @@ def test_hidden_files_and_notes_are_passed_over(write):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(b"nothing")
     assert len(cnn.find_pairs(root)) == 1
+
+
+def test_files_of_other_kinds_are_passed_over_in_one_line(write, capsys):
+    root = write("low/1.png", "high/1.png")
+    (root / "low/report.docx").write_bytes(b"PK")
+    assert len(cnn.find_pairs(root)) == 1
+    assert "passed over 1 file(s) of other kinds, such as low/report.docx" in (
+        capsys.readouterr().out)
 
 
 def test_one_error_lists_all_that_is_wrong(write, rng):
@@ -275,6 +309,10 @@ def test_skies_of_other_places_are_other_scenes(tmp_path, rng):
         path = write_photo(tmp_path / f"{number}.png", sky.clip(0, 255).astype(np.uint8))
         pairs.append(cnn.Pair(path.stem, path, path))
     assert len(set(cnn.group_scenes(pairs))) == 6
+
+
+def test_scenes_are_the_same_in_blocks(sample):
+    assert cnn.group_scenes(sample, block=4) == cnn.group_scenes(sample)
 
 
 def numbered(count):

@@ -34,6 +34,25 @@ def test_an_untrained_model_returns_the_photo_at_any_size(rng, widths, blocks):
         assert np.array_equal(cnn.brighten(model, photo), photo)
 
 
+def test_strips_of_a_large_photo_make_the_same_photo(rng, random_model):
+    model = random_model((8, 8, 8))
+    photo, _ = noise(rng, 300, 50)
+    whole = cnn.brighten(model, photo).astype(int)
+    assert whole.std() > 1
+    for rows in (64, 128):
+        assert np.abs(cnn.brighten(model, photo, rows=rows) - whole).max() <= 1
+
+
+def test_a_margin_and_its_window():
+    photo = np.arange(100 * 80 * 3, dtype=np.uint8).reshape(100, 80, 3)
+    padded, window = cnn.with_margin(photo)
+    assert np.array_equal(padded[32:-32, 32:-32], photo)
+    assert window == pytest.approx([-0.32, -0.4, 1.32, 1.4])
+    middle, window = cnn.with_margin(photo, side=60)
+    assert np.array_equal(middle[32:-32, 32:-32], photo[20:80, 10:70])
+    assert window == pytest.approx([-0.12, -22 / 80, 1.12, 102 / 80])
+
+
 def test_widths_make_it_deeper_and_blocks_longer():
     for widths in ((8,), (8, 8), (8, 8, 8, 8)):
         assert cnn.build_model(widths).get_layer("pad").multiple == 2 ** len(widths)
@@ -129,7 +148,7 @@ def test_macs_by_hand():
     thumbnail += sum(side * side * 9 * width * width
                      for side, width in ((8, 48), (16, 32), (32, 24)))
     grid = 64 * 64 + 64 * 24 + 32 * 32 * 24 * 24
-    model = cnn.build_model(widths=(8,), blocks=1, head=16)
+    model = cnn.build_model(widths=(8,), blocks=1, last_width=16)
     assert cnn.count_macs(model, 32) == local + thumbnail + grid
 
 

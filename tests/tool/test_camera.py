@@ -20,8 +20,9 @@ def linear(photo):
 def test_the_tables_are_srgb():
     levels = np.arange(256, dtype=np.uint8)
     assert camera.LINEAR_OF_LEVEL == pytest.approx(cnn.to_linear(levels / 255), abs=1e-6)
-    assert np.array_equal(camera.to_levels(camera.LINEAR_OF_LEVEL[levels]), levels)
-    squared = camera.to_levels(camera.LINEAR_OF_LEVEL[levels], power=2.0)
+    light = camera.LINEAR_OF_LEVEL[levels]
+    assert np.array_equal(camera.to_levels(light, camera.level_table()), levels)
+    squared = camera.to_levels(light, camera.level_table(power=2.0))
     assert np.abs(squared - levels / 255 * levels).max() <= 1
 
 
@@ -48,9 +49,10 @@ def test_demosaicing_spreads_the_noise_of_each_site():
     mosaic[2, 4] = 1.0                              # a red site
     mosaic[3, 2] = 2.0                              # a green one
     noise = camera.demosaic_noise(mosaic)
-    assert noise[1:4, 3:6, 0] == pytest.approx(np.outer([0.5, 1, 0.5], [0.5, 1, 0.5]))
-    assert noise[3, 2, 1] == 2 and noise[2, 2, 1] == noise[3, 1, 1] == 0.5
-    assert noise[..., 2].max() == 0 and np.count_nonzero(noise[..., 0]) == 9
+    red, green, blue = noise
+    assert red[1:4, 3:6] == pytest.approx(np.outer([0.5, 1, 0.5], [0.5, 1, 0.5]))
+    assert green[3, 2] == 2 and green[2, 2] == green[3, 1] == 0.5
+    assert blue.max() == 0 and np.count_nonzero(red) == 9
 
 
 def test_white_balance_lifts_the_noise_of_red_and_blue(rng):
@@ -71,12 +73,64 @@ def test_grain_enlarges_the_noise(rng):
     assert neighbours(low) > neighbours(fine) + 0.2
 
 
+def test_noise_is_normal(rng):
+    noise = camera.standard_normal((400, 500), rng)
+    assert noise.dtype == np.float32 and noise.mean() == pytest.approx(0, abs=0.01)
+    assert noise.var() == pytest.approx(1, rel=0.02)
+    assert (noise ** 4).mean() == pytest.approx(3, rel=0.05)
+    assert np.corrcoef(noise[:, :-1].ravel(), noise[:, 1:].ravel())[0, 1] == pytest.approx(
+        0, abs=0.01)
+
+
+@pytest.mark.parametrize("grain", [1.0, 2.0])
+@pytest.mark.parametrize("level, shot, read", [(220, 2e-4, 2e-8), (90, 5e-3, 7e-5)])
+def test_the_thumbnail_has_the_brightness_and_noise_of_a_darkened_photo(
+        rng, grain, level, shot, read):
+    """In bright photos noise averages out; in dark ones it also makes black brighter."""
+    darkness = Darkness(stops=4.0, shot=shot, read=read, balance=(1.8, 1.0, 1.7),
+                        grain=grain)
+    height, width = 320, 480
+    cells = flat(level, camera.CELLS)
+    photo = np.full((height, width, 3), level, np.uint8)
+    real = [cnn.make_thumbnail(camera.darken(photo, rng, darkness)[0]) for _ in range(3)]
+    made = [camera.darken_cells(cells, rng, darkness, height * width / camera.CELLS ** 2)
+            for _ in range(3)]
+    real, made = np.stack(real) * 255, np.stack(made) * 255
+    assert made.mean() == pytest.approx(real.mean(), abs=0.5)
+    assert made.std((0, 1, 2)) == pytest.approx(real.std((0, 1, 2)), rel=0.25)
+
+
+def test_an_enlarged_crop_comes_with_a_thumbnail_of_less_noise(rng):
+    """The photo that it belongs to has more pixels, so more of them lie in each cell."""
+    darkness = Darkness(stops=3.0, shot=1e-3, read=1e-6)
+    coarse, fine = (camera.darken_cells(flat(200, 64), rng, darkness, pixels).std()
+                    for pixels in (30, 9 * 30))
+    assert fine < coarse / 2
+
+
+def test_a_generator_gives_the_same_crop_again(rng):
+    photo = rng.integers(0, 256, (200, 240, 3)).astype(np.uint8)
+    cells = camera.mean_cells(Image.fromarray(photo))
+    for seed in range(8):
+        first, second = (camera.darken_crop(photo, cells, 64, np.random.default_rng(seed))
+                         for _ in range(2))
+        for one, other in zip(first, second):
+            assert np.array_equal(one, other)
+
+
+def test_kinds_come_as_often_as_they_should(rng):
+    drawn = [camera.draw_kind(rng, camera.KINDS) for _ in range(4000)]
+    for kind, share in camera.KINDS.items():
+        assert drawn.count(kind) / 4000 == pytest.approx(share, abs=0.03)
+
+
 def test_uneven_light_stays_in_part_and_shadows_are_lifted_three_stops_at_most(rng):
     grid = np.repeat(np.float32([[0, -2, -8]]), 3, axis=0)
     photo = flat(200, 240)
     low, normal = camera.darken(photo, rng, Darkness(light=grid))
     middle = (slice(100, 140), slice(110, 130))
-    assert np.log2(linear(low)[middle].mean() / linear(np.uint8(200))) == pytest.approx(-2, abs=0.3)
+    stops = np.log2(linear(low)[middle].mean() / linear(np.uint8(200)))
+    assert stops == pytest.approx(-2, abs=0.3)
     gain = camera.SHADOW_GAIN * -grid.mean()
     kept = linear(np.uint8(200)) * 2 ** (-2 * camera.UNEVENNESS_KEPT)
     assert linear(normal)[middle].mean() == pytest.approx(
@@ -144,7 +198,8 @@ def test_colours_vary_at_constant_luma(rng):
     assert np.ptp(grey, axis=-1).max() <= 1 and np.abs(grey[..., 0] - luma).max() <= 1.5
     turned = camera.vary_colour(photo, hue=120)
     assert np.abs(turned @ camera.CHROMA[0] - luma).max() <= 1.5
-    steep = camera.vary_colour(np.uint8([[[0] * 3, [255] * 3, [51] * 3]]), contrast=0.4)[0, :, 0]
+    greys = np.uint8([[[0] * 3, [255] * 3, [51] * 3]])
+    steep = camera.vary_colour(greys, contrast=0.4)[0, :, 0]
     assert list(steep[:2]) == [0, 255] and steep[2] < 51
 
 
@@ -165,7 +220,7 @@ def test_crops_come_with_the_thumbnail_and_the_window_of_their_photo():
     """A photo of two halves: the thumbnail's side that the window names is the crop's."""
     photo = np.zeros((120, 200, 3), np.uint8)
     photo[:, 100:] = np.linspace(120, 220, 100)[None, :, None]
-    cells = np.asarray(Image.fromarray(photo).resize((128, 128), Image.Resampling.BOX))
+    cells = camera.mean_cells(Image.fromarray(photo))
     seen = 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
@@ -186,10 +241,11 @@ def test_an_overexposed_photo_stays_as_it_is(rng):
     """What is white cannot be recovered, so only the camera's own photo teaches it."""
     photo = rng.integers(0, 200, (64, 64, 3)).astype(np.uint8)
     photo[:20] = 255
-    cells = photo.repeat(2, 0).repeat(2, 1)
+    cells = camera.mean_cells(Image.fromarray(photo))
     same = 0
     for seed in range(12):
-        low, normal, _, _ = camera.darken_crop(photo, cells, 64, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        low, normal, _, _ = camera.darken_crop(photo, cells, 64, rng)
         same += np.array_equal(low, normal)
     assert same >= 9                                # the others are made nights
 

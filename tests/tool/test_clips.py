@@ -7,9 +7,12 @@ import av
 import numpy as np
 import pytest
 
-from lowlight.clips import (ClipCopy, ClipEnhancer, enhance_clip, first_frame,
-                            import_av, open_clip, upright)
-from lowlight.network import Network
+from lowlight import cli
+from lowlight.clips import (BT709_TO_BT2020, HDR_WHITE, HLG, PQ, ClipCopy,
+                            ClipEnhancer, colour_space, enhance_clip, first_frame,
+                            hdr_to_sdr, hlg_light, hlg_scene_light, import_av,
+                            open_clip, pq_light, upright)
+from lowlight.network import Network, load
 from lowlight.photo import enhance, mean_luma
 
 CODERS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx265",
@@ -25,6 +28,7 @@ def brighten(photo, thumbnail, window):
     return photo ** 0.5 * (0.5 + thumbnail.mean())
 
 
+LEVELS = np.linspace(0, 1, 4096)
 NETWORK = Network(brighten, multiple=16, radius=8)
 
 
@@ -144,6 +148,68 @@ def test_a_plain_colour_is_read_as_it_is(height, space, colour):
     assert upright(frame)[30, 30] == pytest.approx(colour, abs=1)
 
 
+def test_curves_are_those_of_bt_2100():
+    signal = np.array([0, 0.508078, 0.580689, 0.751827, 1])
+    assert pq_light(signal) == pytest.approx([0, 100, 203, 1000, 10_000], rel=1e-3)
+    signal = np.array([0, 0.5, 1])
+    assert hlg_scene_light(signal) == pytest.approx([0, 1 / 12, 1], abs=1e-6)
+    grey = np.repeat([[0.75], [1]], 3, axis=1)          # paper white, and peak
+    assert hlg_light(grey)[:, 0] == pytest.approx([203, 1000], rel=2e-3)
+    assert BT709_TO_BT2020.sum(1) == pytest.approx(1)   # grey stays grey
+
+
+@pytest.mark.parametrize("transfer, signal, expected", [
+    (PQ, (0.301, 0.301, 0.301), (73, 73, 73)),          # 10 cd/m2: (10 / 203) ** (1 / 2.4)
+    (PQ, (0.5807, 0.5807, 0.5807), (245, 245, 245)),    # paper white
+    (PQ, (1, 1, 1), (255, 255, 255)), (HLG, (0, 0, 0), (0, 0, 0)),
+    (HLG, (0.75, 0.75, 0.75), (245, 245, 245)), (HLG, (1, 1, 1), (255, 255, 255))])
+def test_hdr_becomes_sdr(transfer, signal, expected):
+    photo = np.full((70, 2, 3), np.multiply(signal, HDR_WHITE)).astype(np.uint16)
+    assert np.abs(hdr_to_sdr(photo, transfer) - np.int16(expected)).max() <= 1
+
+
+def test_an_hdr_frame_that_names_no_colour_space_has_that_of_bt_2020():
+    frame = av.VideoFrame(64, 64, "yuv420p10le")
+    frame.color_trc = PQ
+    assert colour_space(frame) == 9
+
+
+@pytest.mark.parametrize("code, expected", [(64, 0), (721, 245), (940, 255)])
+def test_levels_of_an_hlg_frame(code, expected):
+    """10 bits: black, paper white and peak."""
+    frame = av.VideoFrame(64, 64, "yuv420p10le")
+    frame.colorspace, frame.color_trc, frame.color_range = 9, HLG, 1
+    for plane, value in zip(frame.planes, (code, 512, 512)):
+        plane.update(np.full(plane.buffer_size // 2, value, np.uint16).tobytes())
+    assert upright(frame)[30, 30] == pytest.approx([expected] * 3, abs=1)
+
+
+def test_a_colour_of_bt_709_comes_back_from_bt_2020():
+    """Of 20 candelas a square metre at most, it is not compressed."""
+    light = np.array([20, 5, 1]) @ BT709_TO_BT2020.T
+    signal = np.array([np.interp(value, pq_light(LEVELS), LEVELS) for value in light])
+    photo = np.full((2, 2, 3), signal * HDR_WHITE).round().astype(np.uint16)
+    expected = 255 * (np.array([20, 5, 1]) / 203) ** (1 / 2.4)
+    assert hdr_to_sdr(photo, PQ)[0, 0] == pytest.approx(expected, abs=1)
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".mkv"])
+@pytest.mark.parametrize("transfer", [PQ, HLG])
+def test_an_hdr_clip_is_written_as_sdr(tmp_path, suffix, transfer):
+    source = write_clip(tmp_path / f"hdr{suffix}", range(3), coder="libx265",
+                        pixels="yuv420p10le", colorspace=9, color_primaries=9,
+                        color_trc=transfer, color_range=1)
+    target = tmp_path / f"out{suffix}"
+    assert enhance_clip(NETWORK, source, target, strength=0).note == (
+        f"{source}: converted from HDR to SDR")
+    frame = first_frame(target)
+    assert (frame.colorspace, frame.color_primaries, frame.color_trc) == (1, 1, 1)
+    before, after = upright(first_frame(source)), upright(frame)
+    assert np.abs(before.mean((0, 1)) - after.mean((0, 1))).max() < 1.5
+    coded = first_frame(source).to_ndarray(format="rgb24")
+    assert not np.array_equal(coded, before)
+
+
 @pytest.mark.parametrize("turned, turn", [
     ((90,), np.rot90), ((180,), lambda photo: photo[::-1, ::-1]),
     ((0, True), np.fliplr)])
@@ -198,13 +264,11 @@ def test_a_truncated_clip_is_enhanced_up_to_the_break(tmp_path, suffix):
 def test_what_cannot_be_enhanced_is_named_and_leaves_nothing(tmp_path):
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "text.mkv").write_text("no clip")
-    write_clip(tmp_path / "hdr.mov", range(2), color_trc=16)
     with av.open(str(tmp_path / "sound.mp4"), "w") as file:
         encode(file, file.add_stream("aac", rate=48000), tone())
     unreadable = "not a readable clip"
     for name, message in (("empty.mp4", unreadable), ("text.mkv", unreadable),
-                          ("missing.mp4", unreadable), ("sound.mp4", "no pictures"),
-                          ("hdr.mov", "an HDR clip")):
+                          ("missing.mp4", unreadable), ("sound.mp4", "no pictures")):
         with pytest.raises(ValueError, match=f"{name}: {message}"):
             enhance_clip(NETWORK, tmp_path / name, tmp_path / "out" / name)
     good = write_clip(tmp_path / "good.mp4", range(2))
@@ -281,6 +345,106 @@ def test_a_moving_lamp_leaves_no_trail():
     assert np.abs(moved - alone).max() <= 2
 
 
+@pytest.fixture(scope="module")
+def released():
+    """The released weights."""
+    return load()
+
+
+def scene(light, rng):
+    """A dark, noisy, coloured scene in `light` from 0 to 1: uint8 (H, W, 3)."""
+    y, x = np.mgrid[:48, :64]
+    waves = [0.5 + 0.4 * np.sin(x / 6 + c) * np.cos(y / 8 - c) for c in range(3)]
+    photo = np.stack(waves, axis=-1) * 46 * light
+    return (photo + rng.normal(0, 1, photo.shape)).clip(0, 255).astype(np.uint8)
+
+
+RATE = 8        # frames a second of the clips below: light changes within a second
+LIGHTS = {
+    "fade in": [0, 0, *np.linspace(0, 1, 8), *[1] * 6],
+    "fade in from dim": [*np.linspace(0.1, 1, 8), *[1] * 6],
+    "fade out": [*[1] * 4, *np.linspace(1, 0, 8), 0, 0],
+    "black between": [1, 1, 0, 0, 1, 1, *np.linspace(1, 0, 5), *np.linspace(0, 1, 5)],
+    "light goes on": [*[0.2] * 6, *[1] * 6],
+    "light goes off": [*[1] * 6, *[0.2] * 6],
+    "door opens": [*[0.2] * 4, 0.4, 0.6, 0.8, *[1] * 6],
+    "car passes": [*[0.2] * 4, 0.5, 1, 2, 3, 2, 1, 0.5, *[0.2] * 6],
+    "camera adapts": [*np.geomspace(1, 0.3, 10), *np.geomspace(0.3, 1, 6)]}
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+@pytest.mark.parametrize("name", LIGHTS)
+def test_no_frame_is_much_brighter_than_as_a_photo(released, name, ahead):
+    rng = np.random.default_rng(0)
+    frames = [scene(light, rng) for light in LIGHTS[name]]
+    enhancer = ClipEnhancer(released, RATE)
+    if ahead:
+        enhancer.look_ahead(frames)
+    for frame in frames:
+        alone = mean_luma(enhance(released, frame))
+        assert mean_luma(enhancer(frame)) <= 1.1 * alone + 1 / 255
+
+
+@pytest.mark.parametrize("name", ["fade in", "fade in from dim", "fade out",
+                                  "black between"])
+def test_a_fade_stays_a_fade(released, name):
+    """It follows the light up and down, and is never brighter than the steady scene."""
+    rng = np.random.default_rng(0)
+    frames = [scene(light, rng) for light in LIGHTS[name]]
+    steady = mean_luma(enhance(released, scene(1, rng)))
+    enhancer = ClipEnhancer(released, RATE)
+    enhancer.look_ahead(frames)
+    lumas = [mean_luma(enhancer(frame)) for frame in frames]
+    assert max(lumas) < 1.1 * steady
+    assert max(lumas) > 0.9 * steady
+    assert np.corrcoef(lumas, LIGHTS[name])[0, 1] > 0.95
+    for light, luma in zip(LIGHTS[name], lumas):
+        assert luma < 0.05 or light > 0
+
+
+def test_a_fade_stays_a_fade_where_the_brightness_is_given(released):
+    rng = np.random.default_rng(0)
+    frames = [scene(light, rng) for light in LIGHTS["fade in"]]
+    enhancer = ClipEnhancer(released, RATE, brightness=0.3)
+    enhancer.look_ahead(frames)
+    lumas = [mean_luma(enhancer(frame)) for frame in frames]
+    assert max(lumas) < 0.34
+    assert lumas[-1] == pytest.approx(0.3, abs=0.02)
+    assert np.corrcoef(lumas, LIGHTS["fade in"])[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("light", [0.2, 1])
+def test_sudden_light_or_dark_shows_at_once(released, light):
+    """The frame after the switch is as bright as the same frame as a photo."""
+    rng = np.random.default_rng(0)
+    before = [scene(1.2 - light, rng) for _ in range(6)]
+    after = scene(light, rng)
+    enhancer = ClipEnhancer(released, RATE)
+    enhancer.look_ahead([*before, after])
+    first = mean_luma(enhancer(before[0]))
+    last = [mean_luma(enhancer(frame)) for frame in before[1:]][-1]
+    assert last == pytest.approx(first, rel=0.05)       # it does not fade beforehand
+    alone = mean_luma(enhance(released, after))
+    assert mean_luma(enhancer(after)) == pytest.approx(alone, rel=0.1)
+
+
+def test_a_lamp_stays_white_while_the_light_fades(released):
+    rng = np.random.default_rng(0)
+    frames = [scene(light, rng) for light in np.linspace(1, 0, 10)]
+    for frame in frames:
+        frame[20:28, 20:28] = 255
+    for result in map(ClipEnhancer(released, RATE), frames):
+        assert result[22:26, 22:26].min() > 240
+
+
+def test_a_clip_that_is_black_throughout_is_enhanced_like_a_photo(released):
+    frame = np.zeros((48, 64, 3), np.uint8)
+    frame[::8, ::8] = 5
+    enhancer = ClipEnhancer(released, RATE)
+    enhancer.look_ahead([frame] * 3)
+    assert np.array_equal(enhancer(frame), enhance(released, frame))
+
+
 def test_strength_mixes_and_brightness_holds():
     frames = [picture(number) for number in range(6)]
     none, half, whole = (list(map(ClipEnhancer(NETWORK, 25, strength=strength), frames))
@@ -295,6 +459,35 @@ def test_strength_mixes_and_brightness_holds():
             assert mean_luma(enhancer(frame)) == pytest.approx(0.4, abs=0.02)
         brighter = frames[-1] + np.uint8(3)
         assert mean_luma(enhancer(brighter)) > 0.42     # a lamp may be seen to come on
+
+
+@pytest.mark.parametrize("name, coder, sound_coder, result", [
+    ("a.mpg", "mpeg2video", "mp2", "a.mkv"), ("a.TS", "libx264", "ac3", "a.mkv"),
+    ("a.m2ts", "mpeg2video", "ac3", "a.mkv"), ("a.flv", "libx264", "aac", "a.mkv"),
+    ("a.avi", "libx264", "pcm_s16le", "a.mkv"), ("a.wmv", "wmv2", None, "a.mkv"),
+    ("a.avi", "mpeg4", "libmp3lame", "a.mkv"), ("a.mts", "libx264", "ac3", "a.mkv"),
+    ("a.m4v", "libx264", "aac", "a.mp4"), ("a.3gp", "mpeg4", "aac", "a.mp4")])
+def test_clips_of_other_suffixes_become_mkv_or_mp4(tmp_path, monkeypatch, name, coder,
+                                                   sound_coder, result):
+    monkeypatch.setitem(SOUND_CODERS, Path(name).suffix, sound_coder)
+    source = write_clip(tmp_path / name, range(24), coder=coder,
+                        sound=sound_coder is not None)
+    status = cli.main([str(source), "--out", str(tmp_path / "out"), "--strength", "0"])
+    assert status == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [result]
+    before, after = read_clip(source), read_clip(tmp_path / "out" / result)
+    assert len(after[0]) == 24
+    assert len(after[3]) == len(before[3])
+    assert np.diff(after[1])[1:] == pytest.approx(1 / 24, abs=0.002)
+    for photo, written in zip(before[0], after[0]):
+        assert np.abs(photo.mean((0, 1)) - written.mean((0, 1))).max() < 2
+
+
+@pytest.mark.parametrize("name", ["a.mpg", "a.TS", "a.flv", "a.ogv", "a.vob", "a.mp4"])
+def test_what_cannot_be_read_is_called_a_clip(tmp_path, capsys, name):
+    (tmp_path / name).write_bytes(b"\0\0\1\xba" + bytes(500))
+    assert cli.main([str(tmp_path / name), "--out", str(tmp_path / "out")]) == 1
+    assert f"{name}: not a readable clip" in capsys.readouterr().err
 
 
 def remux(source, target, change=lambda packets: None, add=lambda file: []):
@@ -354,6 +547,77 @@ def test_subtitles_stay_and_keep_their_language(tmp_path):
         packet = next(file.demux(subtitles))
         assert (subtitles.language, bytes(packet), packet.pts, packet.duration) == (
             "fre", b"Bonsoir", 40, 80)
+
+
+PHONES = {
+    "com.apple.quicktime.creationdate": "2024-05-01T22:10:05+0200",
+    "com.apple.quicktime.location.ISO6709": "+48.2082+016.3738+170.000/",
+    "com.apple.quicktime.make": "Apple", "com.apple.quicktime.model": "iPhone 15",
+    "com.android.version": "14", "make": "Canon", "title": "Night", "comment": "late",
+    "location": "+48.2082+016.3738/"}
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+@pytest.mark.parametrize("names", [[*PHONES], ["title", "comment"], ["make"]])
+def test_tags_of_phones_and_cameras_are_kept(tmp_path, suffix, names):
+    source = tmp_path / f"dark{suffix}"
+    with av.open(str(source), "w", options={"movflags": "use_metadata_tags"}
+                 if suffix != ".mkv" else {}) as file:
+        file.metadata.update({name: PHONES[name] for name in names})
+        video = file.add_stream("libx264", rate=24)
+        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
+        video.metadata["title"] = "Front"
+        encode(file, video, [av.VideoFrame.from_ndarray(picture(), "rgb24")])
+    assert enhance_clip(NETWORK, source, tmp_path / f"out{suffix}").note == ""
+    with open_clip(source) as before, open_clip(tmp_path / f"out{suffix}") as after:
+        was = {name.lower(): text for name, text in before.metadata.items()}
+        kept = {name.lower(): text for name, text in after.metadata.items()}
+        for name in names:
+            assert kept[name.lower()] == was[name.lower()]
+        track = after.streams.video[0].metadata
+        assert "Front" in (track.get("title"), track.get("name"))
+
+
+def test_a_tag_that_the_container_cannot_hold_is_named(tmp_path):
+    source = write_clip(tmp_path / "dark.mkv", range(3), coder="libx264")
+    with open_clip(source) as inside, av.open(str(tmp_path / "tag.mkv"), "w") as file:
+        file.metadata["description"] = "Harbour"
+        stream = file.add_stream_from_template(inside.streams.video[0])
+        for packet in inside.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                file.mux(packet)
+    result = enhance_clip(NETWORK, tmp_path / "tag.mkv", tmp_path / "out.mov")
+    assert result.note.endswith("its tags cannot be kept: DESCRIPTION")
+
+
+def test_titles_roles_and_fonts_stay(tmp_path):
+    source = tmp_path / "dark.mkv"
+    with av.open(str(source), "w") as file:
+        video = file.add_stream("libx264", rate=24)
+        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
+        tracks = [file.add_stream("aac", rate=48000) for _ in range(2)]
+        tracks[0].metadata["title"] = "Wind"
+        tracks[1].metadata["title"] = "Talk"
+        tracks[0].disposition = 0
+        tracks[1].disposition = av.stream.Disposition.default
+        file.add_attachment("a.ttf", "application/x-truetype-font", b"font" * 9)
+        encode(file, video, [av.VideoFrame.from_ndarray(picture(), "rgb24")])
+        for track in tracks:
+            encode(file, track, tone(4800))
+    assert enhance_clip(NETWORK, source, tmp_path / "out.mkv").note == ""
+    with open_clip(tmp_path / "out.mkv") as file:
+        wind, talk = file.streams.audio
+        assert wind.metadata["title"] == "Wind"
+        assert talk.metadata["title"] == "Talk"
+        assert not wind.disposition & av.stream.Disposition.default
+        assert talk.disposition & av.stream.Disposition.default
+        font = file.streams.attachments[0]
+        assert font.name == "a.ttf"
+        assert font.mimetype == "application/x-truetype-font"
+        assert font.data == b"font" * 9
+    result = enhance_clip(NETWORK, source, tmp_path / "out.mp4")
+    assert result.note == f"{source}: its attachment track cannot be kept"
 
 
 def test_pictures_whose_time_or_size_is_wrong(tmp_path):

@@ -248,7 +248,7 @@ def test_the_limit_of_the_program_around_is_left_alone(tmp_path, rng, monkeypatc
 
 
 def test_clips_of_other_kinds_get_a_remedy(tmp_path):
-    with pytest.raises(ValueError, match="a.AVI: clips are read as MP4.*convert it"):
+    with pytest.raises(ValueError, match="a.AVI: a clip, not a photo; give it"):
         load_photo(tmp_path / "a.AVI")
 
 
