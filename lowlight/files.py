@@ -529,6 +529,7 @@ def enhance_photo(network, path, target, settings=Settings()):
     if alpha is not None and target.suffix.lower() in WRITTEN - ALPHA_FORMATS:
         alpha = None
         notes.append(f"{target}: its transparency is lost; PNG, WebP and TIFF keep it")
-    save_photo(target, photo[..., 0] if picture.is_grey else photo, load_tags(path),
-               settings.quality, alpha, private_mode(path))
+    save_photo(target, photo[..., 0] if picture.is_grey else photo,
+               load_tags(path, picture.is_grey), settings.quality, alpha,
+               private_mode(path))
     return Result(photo.shape[0] * photo.shape[1] / 1e6, "; ".join(filter(None, notes)))

@@ -54,11 +54,12 @@ class AsRead(str):
 
 
 @no_warnings()
-def load_tags(path):
-    """Tags of the photo file `path` for an upright photo; empty where unreadable.
+def load_tags(path, grey=False):
+    """Tags of the photo file `path` for an upright RGB photo; empty where unreadable.
 
-    Orientation is reset, previews are taken out, and a colour profile of CMYK is left
-    behind, as are the claims of phones that a clip or a gain map follows.
+    Orientation is reset, previews are taken out, and a colour profile of grey or CMYK is
+    left behind, as are the claims of phones that a clip or a gain map follows. `grey`:
+    for a photo of one channel, with whose profile it is the other way round.
     """
     path = Path(path)
     with contextlib.suppress(Exception):
@@ -68,7 +69,7 @@ def load_tags(path):
         with opened(path, kind) as image:
             info = tag_info(image, path)
             return Tags(image_exif(image, info),
-                        photo_profile(info.get("icc_profile") or b""),
+                        photo_profile(info.get("icc_profile") or b"", grey),
                         upright_xmp(info.get("xmp") or b""))
     return Tags()
 
@@ -234,10 +235,11 @@ def exif_for_jpeg(exif):
     return directory_bytes(exif_directory(exif)) or exif
 
 
-def photo_profile(profile):
-    """A colour profile; empty if it is cut off or not one of RGB or grey photos."""
+def photo_profile(profile, grey):
+    """A colour profile; empty if it is cut off or not one of RGB photos (`grey`: grey)."""
     whole = len(profile) == int.from_bytes(profile[:4], "big")
-    return profile if whole and profile[16:20] in (b"RGB ", b"GRAY") else b""
+    space = b"GRAY" if grey else b"RGB "
+    return profile if whole and profile[16:20] == space else b""
 
 
 def upright_xmp(xmp):

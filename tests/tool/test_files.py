@@ -764,6 +764,7 @@ def test_a_grey_profile_stays_with_grey(tmp_path, rng):
     profile[16:20] = b"GRAY"
     grey = Image.fromarray(rng.integers(0, 60, (30, 40)).astype(np.uint8))
     grey.save(tmp_path / "a.jpg", icc_profile=bytes(profile))
+    assert load_tags(tmp_path / "a.jpg").icc_profile == b""         # made for RGB
     for name in ("b.jpg", "b.tif", "b.webp"):
         files.enhance_photo(NETWORK, tmp_path / "a.jpg", tmp_path / name)
     for name in ("b.jpg", "b.tif"):
