@@ -607,6 +607,29 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch, name, package, extra)
     assert load_tags(tmp_path / name) == files.Tags()
 
 
+def test_a_missing_package_is_named_under_any_name(tmp_path, monkeypatch):
+    write_sensor_behind_preview(tmp_path / "raw.tif")
+    write_heic(tmp_path / "heic.jpg", np.zeros((40, 60, 3), np.uint8))
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setitem(sys.modules, "rawpy", None)
+    with pytest.raises(ValueError, match=r"raw.tif: .*install 'lowlight\[raw\]'"):
+        load_photo(tmp_path / "raw.tif")
+    with pytest.raises(ValueError, match=r"heic.jpg: .*install 'lowlight\[heic\]'"):
+        load_photo(tmp_path / "heic.jpg")
+
+
+def test_alpha_and_grey_of_heic(tmp_path, rng):
+    heif = pytest.importorskip("pillow_heif")
+    alpha = rng.integers(0, 255, (48, 64)).astype(np.uint8)
+    image = Image.fromarray(np.dstack([noise(rng, 48, 64), alpha]))
+    heif.from_pillow(image).save(tmp_path / "a.heic", quality=-1)       # lossless
+    for depth in (8, 16):
+        picture = files.read_picture(tmp_path / "a.heic", depth)
+        assert np.array_equal(picture.alpha, alpha * (1 if depth == 8 else np.uint16(257)))
+    heif.from_pillow(image.convert("L")).save(tmp_path / "grey.heic")
+    assert files.read_picture(tmp_path / "grey.heic").is_grey
+
+
 # Writing
 
 @pytest.mark.parametrize("suffix", sorted(files.WRITTEN))
