@@ -116,8 +116,10 @@ def find_inputs(inputs, out=None):
     Wildcards are expanded. In folders, hidden files, notes, leftovers of systems and
     what an earlier call has made are passed over.
     """
-    found = []
-    for path in (path for one in inputs for path in expand_wildcards(one)):
+    found, paths = [], []
+    for path in inputs:
+        paths += expand_wildcards(path)
+    for path in paths:
         if not path.is_dir():
             found.append((path, Path(path.name)))
             continue

@@ -96,6 +96,11 @@ class Picture(NamedTuple):
     is_grey: bool = False               # the file has a single channel of colour
     note: str = ""                      # what its owner should know
 
+    def changed(self, change):
+        """The Picture with `change`, a function of an array, applied to its pixels."""
+        alpha = None if self.alpha is None else change(self.alpha)
+        return self._replace(photo=change(self.photo), alpha=alpha)
+
 
 def load_photo(path, depth=8):
     """Photo at `path`, RGB and upright: uint8 (H, W, 3), at `depth` 16 uint16.
@@ -158,25 +163,21 @@ def read_source(source, kind, depth):
 
 def with_depth(picture, depth):
     """A Picture of `depth` bits; 8 are spread over 16, 16 rounded to 8."""
-    dtype = np.uint8 if depth == 8 else np.uint16
-    if picture.photo.dtype == dtype:
+    if picture.photo.dtype == np.dtype(f"uint{depth}"):
         return picture
-    photo, alpha = picture.photo, picture.alpha
-    if depth == 8:
-        return picture._replace(photo=eight_bits(photo),
-                                alpha=None if alpha is None else eight_bits(alpha))
-    photo = np.multiply(photo, 257, dtype=dtype)
-    return picture._replace(photo=photo, alpha=None if alpha is None
-                            else np.multiply(alpha, 257, dtype=dtype))
+    return picture.changed(eight_bits if depth == 8 else sixteen_bits)
+
+
+def sixteen_bits(photo):
+    """A uint8 array spread over uint16."""
+    return np.multiply(photo, 257, dtype=np.uint16)
 
 
 def upright(picture, orientation):
     """A Picture turned as EXIF's `orientation`, 1 to 8, asks."""
     if orientation not in range(2, 9):
         return picture
-    alpha = picture.alpha
-    return picture._replace(photo=turned(picture.photo, orientation),
-                            alpha=None if alpha is None else turned(alpha, orientation))
+    return picture.changed(lambda pixels: turned(pixels, orientation))
 
 
 def turned(pixels, orientation):
