@@ -23,16 +23,16 @@ from lowlight.kinds import (HEIC, MAX_PIXELS, PACKAGES, RAW, TIFF_STARTS, check_
                             quiet_stderr)
 from lowlight.photo import (BAND, TILE, eight_bits, enhance, grey_of, is_colourless,
                             mean_luma, quantise)
-from lowlight.tags import (PNG_HEADER, Tags, dots_per_inch, exif_directory, exif_for_jpeg,
-                           load_tags, orientation_of, png_info, png_tags, tag_info)
+from lowlight.tags import (PNG_HEADER, Tags, dots_per_inch, exif_directory, load_tags,
+                           orientation_of, png_info, png_tags, tag_info, tags_for_jpeg)
 
 WRITTEN = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
+JPEG = {".jpg", ".jpeg"}
 TIFF = {".tif", ".tiff"}
 SIXTEEN_BIT_FORMATS = {".png"} | TIFF
 ALPHA_FORMATS = {".png", ".webp"} | TIFF
 GREY_MODES = {"1", "L", "LA", "La"}             # of Pillow
 PREMULTIPLIED_ALPHA, STRAIGHT_ALPHA = 1, 2      # values of TIFF's tag ExtraSamples
-LARGEST_JPEG_XMP = 65504                        # bytes of one segment, less its title
 LARGEST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}      # pixels
 CLIPS = {".mp4", ".mov", ".mkv", ".webm"}
 OTHER_CLIPS = {         # only read; the suffix of the result
@@ -422,13 +422,9 @@ def write_image(path, photo, alpha, tags, quality):
     image = Image.fromarray(photo)
     if alpha is not None:
         image.putalpha(Image.fromarray(alpha))
-    options = {name: value for name, value in tags._asdict().items() if value}
     suffix = path.suffix.lower()
-    if suffix in (".jpg", ".jpeg"):
-        if "exif" in options:
-            options["exif"] = exif_for_jpeg(options["exif"])
-        if len(tags.xmp) > LARGEST_JPEG_XMP:    # a photo is worth more than a history
-            del options["xmp"]
+    tags = tags_for_jpeg(tags) if suffix in JPEG else tags
+    options = {name: value for name, value in tags._asdict().items() if value}
     if suffix == ".png":
         xmp = options.pop("xmp", b"").decode(errors="replace")
         options["pnginfo"] = PngImagePlugin.PngInfo()
@@ -526,11 +522,13 @@ def enhance_photo(network, path, target, settings=Settings()):
     depth = 16 if kind_of(path) == "raw" else settings.depth
     picture = enhance_picture(network, read_picture(path, depth), settings)
     photo, alpha = picture.photo, picture.alpha
+    tags = load_tags(path, picture.is_grey)
     notes = [picture.note, brightness_note(target, photo, settings.brightness)]
     if alpha is not None and target.suffix.lower() in WRITTEN - ALPHA_FORMATS:
         alpha = None
         notes.append(f"{target}: its transparency is lost; PNG, WebP and TIFF keep it")
-    save_photo(target, photo[..., 0] if picture.is_grey else photo,
-               load_tags(path, picture.is_grey), settings.quality, alpha,
-               private_mode(path))
+    if target.suffix.lower() in JPEG and tags_for_jpeg(tags) != tags:
+        notes.append(f"{target}: some tags are too large for JPEG; PNG keeps them")
+    save_photo(target, photo[..., 0] if picture.is_grey else photo, tags,
+               settings.quality, alpha, private_mode(path))
     return Result(photo.shape[0] * photo.shape[1] / 1e6, "; ".join(filter(None, notes)))

@@ -23,6 +23,7 @@ DESCRIPTIVE = {
     Base.YResolution, Base.ResolutionUnit, Base.Software, Base.DateTime, Base.Artist,
     Base.Copyright, Base.DateTimeOriginal}
 LARGEST_JPEG_EXIF = 65533                       # bytes of one segment
+LARGEST_JPEG_XMP = 65504                        # the same, less its title
 OFFSETS = {Base.MakerNote, IFD.Interop}         # point to places, so cannot be moved
 XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>\s*))([2-8])")
 XMP_PREVIEWS = re.compile(rb"<xmp:Thumbnails>.*?</xmp:Thumbnails>", re.DOTALL)
@@ -228,11 +229,14 @@ def drop_preview(exif, order, directory):
         del exif[start:]
 
 
-def exif_for_jpeg(exif):
-    """EXIF bytes small enough for JPEG if they can be: without the makers' notes."""
-    if len(exif) <= LARGEST_JPEG_EXIF:
-        return exif
-    return directory_bytes(exif_directory(exif)) or exif
+def tags_for_jpeg(tags):
+    """Tags that a JPEG can hold: large EXIF without the makers' notes, no large XMP."""
+    if len(tags.exif) > LARGEST_JPEG_EXIF:
+        smaller = directory_bytes(exif_directory(tags.exif))
+        tags = tags._replace(exif=smaller or tags.exif)
+    if len(tags.xmp) > LARGEST_JPEG_XMP:        # a photo is worth more than its history
+        tags = tags._replace(xmp=b"")
+    return tags
 
 
 def photo_profile(profile, grey):

@@ -782,6 +782,15 @@ def test_equal_channels_stay_equal(tmp_path, rng):
     assert np.ptp(load_photo(tmp_path / "b.png").astype(int), -1).max() > 0
 
 
+def test_tags_too_large_for_jpeg_are_noted(tmp_path, rng):
+    large = files.Tags(xmp=XMP.replace(b"/>", b" " * 70_000 + b"/>"))
+    save_photo(tmp_path / "a.png", noise(rng, 20, 30), large)
+    for name, note in (("b.jpg", "b.jpg: some tags are too large for JPEG"), ("b.png", "")):
+        result = files.enhance_photo(NETWORK, tmp_path / "a.png", tmp_path / name)
+        assert note in result.note
+        assert bool(note) == bool(result.note)
+
+
 def test_a_grey_profile_stays_with_grey(tmp_path, rng):
     profile = bytearray(SRGB)
     profile[16:20] = b"GRAY"
