@@ -123,7 +123,7 @@ def read_picture(path, depth=8):
     check_package(path, kind)
     try:
         if kind == "raw":
-            return Picture(develop(path, depth))
+            return picture_of_samples(develop(path, depth))
         return with_depth(read_whole_or_completed(path, kind, depth), depth)
     except Image.DecompressionBombError:
         raise ValueError(f"{path}: refused, more than {MAX_PIXELS:,} "
@@ -313,12 +313,12 @@ def read_deep_heic(source):
 
 
 def picture_of_samples(samples):
-    """A Picture of uint16 samples (H, W, C): grey or RGB, with or without alpha."""
+    """A Picture of samples (H, W, C), uint8 or uint16: grey or RGB, alpha or none."""
     channels = samples.shape[2]
     is_grey = channels < 3
     photo = samples[..., [0, 0, 0]] if is_grey else samples[..., :3]
     alpha = samples[..., -1] if channels in (2, 4) else None
-    if alpha is not None and alpha.min() == 65535:
+    if alpha is not None and alpha.min() == np.iinfo(alpha.dtype).max:
         alpha = None
     return Picture(np.ascontiguousarray(photo), alpha, is_grey)
 
@@ -356,7 +356,8 @@ def vips_source(file):
 
 
 def develop(path, depth):
-    """The raw file `path` as sRGB (H, W, 3) of `depth` bits, as dark as it was."""
+    """The raw file `path` as sRGB (H, W, 3) of `depth` bits, as dark as it was; (H, W, 1)
+    if the camera sees no colour."""
     import rawpy
     with open(path, "rb") as file, quiet_stderr(), rawpy.imread(file) as raw:
         check_pixels(raw.sizes.raw_width, raw.sizes.raw_height)

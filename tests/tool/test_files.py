@@ -539,6 +539,24 @@ def test_raw_is_upright_and_keeps_its_tags(tmp_path):
             assert (exif[0x0110], exif[0x9003], exif[0x0112]) == ("A camera", DATE, 1)
 
 
+@pytest.mark.parametrize("depth", [8, 16])
+def test_raw_of_a_monochrome_camera_is_grey(tmp_path, depth):
+    pytest.importorskip("rawpy")
+    tags = [(271, 2, 0, "A maker", True), (272, 2, 0, "A camera", True),
+            (50706, 1, 4, bytes([1, 4, 0, 0]), True), (50717, 4, 1, 65535, True)]
+    tifffile.imwrite(tmp_path / "a.dng", np.full((100, 150), 6554, np.uint16),
+                     photometric="minisblack", metadata=None, extratags=tags)
+    content = (tmp_path / "a.dng").read_bytes()
+    grey, linear_raw = (struct.pack("<HHLH", 262, 3, 1, kind) for kind in (1, 34892))
+    (tmp_path / "a.dng").write_bytes(content.replace(grey, linear_raw))
+    picture = files.read_picture(tmp_path / "a.dng", depth)
+    assert picture.photo.shape == (100, 150, 3)
+    assert picture.is_grey
+    files.enhance_photo(NETWORK, tmp_path / "a.dng", tmp_path / "b.jpg")
+    with Image.open(tmp_path / "b.jpg") as image:
+        assert image.mode == "L"
+
+
 def write_sensor_behind_preview(path):
     """A TIFF as of a camera: a preview of 60 x 80, the sensor's pixels within it."""
     with tifffile.TiffWriter(path) as file:

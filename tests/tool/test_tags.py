@@ -1,5 +1,4 @@
 """Tags wherever they stand in a file: found, set upright, written, without previews."""
-import io
 import struct
 import zlib
 
