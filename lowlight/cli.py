@@ -16,8 +16,8 @@ MADE = "-bright"        # what the name of a result ends with where no folder is
 FILE_SUFFIXES = (files.WRITTEN | files.CLIPS | files.OTHER_CLIPS.keys() | files.HEIC
                  | {".gif", ".avif"})       # with which --out names a file, no folder
 # What systems keep beside photos: Synology, QNAP, Windows, macOS, Linux.
-SYSTEM_FOLDERS = {"@eaDir", "#recycle", "#snapshot", "@tmp", "@Recycle", "$RECYCLE.BIN",
-                  "System Volume Information", "__MACOSX", "lost+found"}
+SYSTEM_NAMES = {"@eadir", "#recycle", "#snapshot", "@tmp", "@recycle", "$recycle.bin",
+                "system volume information", "__macosx", "icon\r", "lost+found"}
 EXAMPLES = """examples:
   lowlight night.jpg                        writes night-bright.jpg beside it
   lowlight photos/ clip.mp4 --out bright    a folder and a clip into the folder bright
@@ -98,7 +98,8 @@ def passed_over(path):
     """Whether a path within a folder is hidden, a note or a leftover of some system."""
     return (path.suffix.lower() in files.NO_PHOTO
             or path.name.endswith(":Zone.Identifier")       # of Windows, seen from Linux
-            or any(part.startswith(".") or part in SYSTEM_FOLDERS for part in path.parts))
+            or any(part.startswith(".") or part.lower() in SYSTEM_NAMES
+                   for part in path.parts))
 
 
 def expand_wildcards(path):
@@ -116,8 +117,10 @@ def find_inputs(inputs, out=None):
     Wildcards are expanded. In folders, hidden files, notes, leftovers of systems and
     what an earlier call has made are passed over.
     """
-    found = []
-    for path in (path for one in inputs for path in expand_wildcards(one)):
+    found, paths = [], []
+    for path in inputs:
+        paths += expand_wildcards(path)
+    for path in paths:
         if not path.is_dir():
             found.append((path, Path(path.name)))
             continue

@@ -23,16 +23,16 @@ from lowlight.kinds import (HEIC, MAX_PIXELS, PACKAGES, RAW, TIFF_STARTS, check_
                             quiet_stderr)
 from lowlight.photo import (BAND, TILE, eight_bits, enhance, grey_of, is_colourless,
                             mean_luma, quantise)
-from lowlight.tags import (PNG_HEADER, Tags, dots_per_inch, exif_directory, exif_for_jpeg,
-                           load_tags, orientation_of, png_info, png_tags, tag_info)
+from lowlight.tags import (PNG_HEADER, Tags, dots_per_inch, exif_directory, load_tags,
+                           orientation_of, png_info, png_tags, tag_info, tags_for_jpeg)
 
 WRITTEN = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
+JPEG = {".jpg", ".jpeg"}
 TIFF = {".tif", ".tiff"}
 SIXTEEN_BIT_FORMATS = {".png"} | TIFF
 ALPHA_FORMATS = {".png", ".webp"} | TIFF
 GREY_MODES = {"1", "L", "LA", "La"}             # of Pillow
 PREMULTIPLIED_ALPHA, STRAIGHT_ALPHA = 1, 2      # values of TIFF's tag ExtraSamples
-LARGEST_JPEG_XMP = 65504                        # bytes of one segment, less its title
 LARGEST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}      # pixels
 CLIPS = {".mp4", ".mov", ".mkv", ".webm"}
 OTHER_CLIPS = {         # only read; the suffix of the result
@@ -96,6 +96,11 @@ class Picture(NamedTuple):
     is_grey: bool = False               # the file has a single channel of colour
     note: str = ""                      # what its owner should know
 
+    def changed(self, change):
+        """The Picture with `change`, a function of an array, applied to its pixels."""
+        alpha = None if self.alpha is None else change(self.alpha)
+        return self._replace(photo=change(self.photo), alpha=alpha)
+
 
 def load_photo(path, depth=8):
     """Photo at `path`, RGB and upright: uint8 (H, W, 3), at `depth` 16 uint16.
@@ -118,7 +123,7 @@ def read_picture(path, depth=8):
     check_package(path, kind)
     try:
         if kind == "raw":
-            return Picture(develop(path, depth))
+            return picture_of_samples(develop(path, depth))
         return with_depth(read_whole_or_completed(path, kind, depth), depth)
     except Image.DecompressionBombError:
         raise ValueError(f"{path}: refused, more than {MAX_PIXELS:,} "
@@ -158,25 +163,21 @@ def read_source(source, kind, depth):
 
 def with_depth(picture, depth):
     """A Picture of `depth` bits; 8 are spread over 16, 16 rounded to 8."""
-    dtype = np.uint8 if depth == 8 else np.uint16
-    if picture.photo.dtype == dtype:
+    if picture.photo.dtype == np.dtype(f"uint{depth}"):
         return picture
-    photo, alpha = picture.photo, picture.alpha
-    if depth == 8:
-        return picture._replace(photo=eight_bits(photo),
-                                alpha=None if alpha is None else eight_bits(alpha))
-    photo = np.multiply(photo, 257, dtype=dtype)
-    return picture._replace(photo=photo, alpha=None if alpha is None
-                            else np.multiply(alpha, 257, dtype=dtype))
+    return picture.changed(eight_bits if depth == 8 else sixteen_bits)
+
+
+def sixteen_bits(photo):
+    """A uint8 array spread over uint16."""
+    return np.multiply(photo, 257, dtype=np.uint16)
 
 
 def upright(picture, orientation):
     """A Picture turned as EXIF's `orientation`, 1 to 8, asks."""
     if orientation not in range(2, 9):
         return picture
-    alpha = picture.alpha
-    return picture._replace(photo=turned(picture.photo, orientation),
-                            alpha=None if alpha is None else turned(alpha, orientation))
+    return picture.changed(lambda pixels: turned(pixels, orientation))
 
 
 def turned(pixels, orientation):
@@ -312,12 +313,12 @@ def read_deep_heic(source):
 
 
 def picture_of_samples(samples):
-    """A Picture of uint16 samples (H, W, C): grey or RGB, with or without alpha."""
+    """A Picture of samples (H, W, C), uint8 or uint16: grey or RGB, alpha or none."""
     channels = samples.shape[2]
     is_grey = channels < 3
     photo = samples[..., [0, 0, 0]] if is_grey else samples[..., :3]
     alpha = samples[..., -1] if channels in (2, 4) else None
-    if alpha is not None and alpha.min() == 65535:
+    if alpha is not None and alpha.min() == np.iinfo(alpha.dtype).max:
         alpha = None
     return Picture(np.ascontiguousarray(photo), alpha, is_grey)
 
@@ -355,7 +356,8 @@ def vips_source(file):
 
 
 def develop(path, depth):
-    """The raw file `path` as sRGB (H, W, 3) of `depth` bits, as dark as it was."""
+    """The raw file `path` as sRGB (H, W, 3) of `depth` bits, as dark as it was; (H, W, 1)
+    if the camera sees no colour."""
     import rawpy
     with open(path, "rb") as file, quiet_stderr(), rawpy.imread(file) as raw:
         check_pixels(raw.sizes.raw_width, raw.sizes.raw_height)
@@ -421,13 +423,9 @@ def write_image(path, photo, alpha, tags, quality):
     image = Image.fromarray(photo)
     if alpha is not None:
         image.putalpha(Image.fromarray(alpha))
-    options = {name: value for name, value in tags._asdict().items() if value}
     suffix = path.suffix.lower()
-    if suffix in (".jpg", ".jpeg"):
-        if "exif" in options:
-            options["exif"] = exif_for_jpeg(options["exif"])
-        if len(tags.xmp) > LARGEST_JPEG_XMP:    # a photo is worth more than a history
-            del options["xmp"]
+    tags = tags_for_jpeg(tags) if suffix in JPEG else tags
+    options = {name: value for name, value in tags._asdict().items() if value}
     if suffix == ".png":
         xmp = options.pop("xmp", b"").decode(errors="replace")
         options["pnginfo"] = PngImagePlugin.PngInfo()
@@ -525,10 +523,13 @@ def enhance_photo(network, path, target, settings=Settings()):
     depth = 16 if kind_of(path) == "raw" else settings.depth
     picture = enhance_picture(network, read_picture(path, depth), settings)
     photo, alpha = picture.photo, picture.alpha
+    tags = load_tags(path, picture.is_grey)
     notes = [picture.note, brightness_note(target, photo, settings.brightness)]
     if alpha is not None and target.suffix.lower() in WRITTEN - ALPHA_FORMATS:
         alpha = None
         notes.append(f"{target}: its transparency is lost; PNG, WebP and TIFF keep it")
-    save_photo(target, photo[..., 0] if picture.is_grey else photo, load_tags(path),
+    if target.suffix.lower() in JPEG and tags_for_jpeg(tags) != tags:
+        notes.append(f"{target}: some tags are too large for JPEG; PNG keeps them")
+    save_photo(target, photo[..., 0] if picture.is_grey else photo, tags,
                settings.quality, alpha, private_mode(path))
     return Result(photo.shape[0] * photo.shape[1] / 1e6, "; ".join(filter(None, notes)))

@@ -35,6 +35,15 @@ SENSOR_COMPRESSION = {32767, 34713, 65535}  # Sony, Nikon, Pentax
 MAX_DIRECTORIES = 50                        # of a TIFF that are looked at
 
 
+@contextlib.contextmanager
+def no_warnings():
+    """Pillow warns of odd tags and of many pixels; neither is the user's concern."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@no_warnings()
 def kind_of(path):
     """"heic", "raw" or, for what Pillow reads, "other": what the file `path` holds.
 
@@ -96,6 +105,7 @@ def tiff_directories(file, head):
             offsets.append(directory.next)
 
 
+@no_warnings()
 def first_directory(file, head):
     """The first directory of an open TIFF file; empty for others and malformed ones."""
     if head.startswith(TIFF_STARTS):
@@ -149,14 +159,6 @@ def open_image(file, kind):
         import pillow_heif                  # registered nowhere, so of no effect elsewhere
         return pillow_heif.HeifImageFile(file)
     return Image.open(file)
-
-
-@contextlib.contextmanager
-def no_warnings():
-    """Pillow warns of odd tags and of many pixels; neither is the user's concern."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 @contextlib.contextmanager

@@ -23,12 +23,15 @@ DESCRIPTIVE = {
     Base.YResolution, Base.ResolutionUnit, Base.Software, Base.DateTime, Base.Artist,
     Base.Copyright, Base.DateTimeOriginal}
 LARGEST_JPEG_EXIF = 65533                       # bytes of one segment
+LARGEST_JPEG_XMP = 65504                        # the same, less its title
 OFFSETS = {Base.MakerNote, IFD.Interop}         # point to places, so cannot be moved
 XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>\s*))([2-8])")
 XMP_PREVIEWS = re.compile(rb"<xmp:Thumbnails>.*?</xmp:Thumbnails>", re.DOTALL)
 XMP_TITLE = "XML:com.adobe.xmp"                 # of PNG
 XMP_OF_MORE = re.compile(rb"Container:Directory|GCamera:|hdrgm:")   # clips, gain maps
 PREVIEW_START, PREVIEW_LENGTH = 0x0201, 0x0202  # tags of EXIF's second directory
+RAW_AS_TIFF = {b"IIRO": b"II*\0", b"IIRS": b"II*\0", b"MMOR": b"MM\0*",  # Olympus
+               b"IIU\0": b"II*\0"}              # Panasonic: TIFF under another start
 PNG_HEADER = 33                                 # bytes: signature and chunk IHDR
 TAG_CHUNKS = {b"eXIf", b"iCCP", b"iTXt", b"tEXt", b"zTXt"}  # of PNG
 PROFILE_TEXTS = {                               # of ImageMagick, by what they hold
@@ -52,26 +55,37 @@ class AsRead(str):
 
 
 @no_warnings()
-def load_tags(path):
-    """Tags of the photo file `path` for an upright photo; empty where unreadable.
+def load_tags(path, grey=False):
+    """Tags of the photo file `path` for an upright RGB photo; empty where unreadable.
 
-    Orientation is reset, previews are taken out, and a colour profile of CMYK is left
-    behind, as are the claims of phones that a clip or a gain map follows.
+    Orientation is reset, previews are taken out, and a colour profile of grey or CMYK is
+    left behind, as are the claims of phones that a clip or a gain map follows. `grey`:
+    for a photo of one channel, with whose profile it is the other way round.
     """
     path = Path(path)
     with contextlib.suppress(Exception):
         kind = kind_of(path)
         if kind == "raw":
-            with open(path, "rb") as file:
-                exif = Image.Exif()
-                exif.load_from_fp(file)
-                return Tags(directory_bytes(describing(exif)))
+            return Tags(raw_exif(path))
         with opened(path, kind) as image:
             info = tag_info(image, path)
             return Tags(image_exif(image, info),
-                        photo_profile(info.get("icc_profile") or b""),
+                        photo_profile(info.get("icc_profile") or b"", grey),
                         upright_xmp(info.get("xmp") or b""))
     return Tags()
+
+
+def raw_exif(path):
+    """EXIF bytes of a raw file: of its directories or, of Fujifilm, of its preview."""
+    content = bytearray(path.read_bytes())
+    if content.startswith(b"FUJIFILMCCD-RAW"):
+        start, length = struct.unpack_from(">LL", content, 84)
+        with Image.open(io.BytesIO(content[start:start + length])) as preview:
+            return image_exif(preview, preview.info)
+    content[:4] = RAW_AS_TIFF.get(bytes(content[:4]), content[:4])
+    exif = Image.Exif()
+    exif.load_from_fp(io.BytesIO(content))
+    return directory_bytes(describing(exif))
 
 
 def tag_info(image, source):
@@ -215,17 +229,21 @@ def drop_preview(exif, order, directory):
         del exif[start:]
 
 
-def exif_for_jpeg(exif):
-    """EXIF bytes small enough for JPEG if they can be: without the makers' notes."""
-    if len(exif) <= LARGEST_JPEG_EXIF:
-        return exif
-    return directory_bytes(exif_directory(exif)) or exif
+def tags_for_jpeg(tags):
+    """Tags that a JPEG can hold: large EXIF without the makers' notes, no large XMP."""
+    if len(tags.exif) > LARGEST_JPEG_EXIF:
+        smaller = directory_bytes(exif_directory(tags.exif))
+        tags = tags._replace(exif=smaller or tags.exif)
+    if len(tags.xmp) > LARGEST_JPEG_XMP:        # a photo is worth more than its history
+        tags = tags._replace(xmp=b"")
+    return tags
 
 
-def photo_profile(profile):
-    """A colour profile; empty if it is cut off or not one of RGB or grey photos."""
+def photo_profile(profile, grey):
+    """A colour profile; empty if it is cut off or not one of RGB photos (`grey`: grey)."""
     whole = len(profile) == int.from_bytes(profile[:4], "big")
-    return profile if whole and profile[16:20] in (b"RGB ", b"GRAY") else b""
+    space = b"GRAY" if grey else b"RGB "
+    return profile if whole and profile[16:20] == space else b""
 
 
 def upright_xmp(xmp):

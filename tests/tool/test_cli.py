@@ -81,7 +81,7 @@ def test_results_inside_the_input_are_not_inputs(tmp_path, rng, run):
 def test_what_systems_leave_beside_photos_is_passed_over(tmp_path, rng, run):
     put(tmp_path / "in/a.png", rng)
     for name in ("@eaDir/a.png/SYNOFILE_THUMB_M.jpg", "#recycle/b.png", "._a.png",
-                 "sub/@Recycle/c.jpg", "__MACOSX/d.png", "$RECYCLE.BIN/e.jpg"):
+                 "sub/@Recycle/c.jpg", "__MACOSX/d.png", "$Recycle.Bin/e.jpg"):
         put(tmp_path / "in" / name, rng)
     (tmp_path / "in/a.png:Zone.Identifier").write_text("[ZoneTransfer]")
     (tmp_path / "in/Thumbs.db").write_text("x")

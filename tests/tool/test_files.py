@@ -17,7 +17,7 @@ from lowlight.files import load_photo, load_tags, save_photo
 from lowlight.network import Network
 from lowlight.photo import mean_luma
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 DATE = "2026:11:22 00:00:00"
 
@@ -194,6 +194,15 @@ def test_a_photo_that_lacks_its_last_bytes_is_read_with_a_note(tmp_path, rng, na
         path.write_bytes(content[:int(share * len(content))])
         with pytest.raises(ValueError, match=f"{name}: not a readable photo"):
             load_photo(path)
+
+
+def test_odd_tags_of_a_tiff_warn_of_nothing(tmp_path, rng, recwarn):
+    save_photo(tmp_path / "a.tif", noise(rng, 20, 30), files.Tags(exif_block(1)))
+    content = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "cut.tif").write_bytes(content[:100])
+    with pytest.raises(ValueError, match="cut.tif: not a readable photo"):
+        files.enhance_photo(NETWORK, tmp_path / "cut.tif", tmp_path / "b.tif")
+    assert not [one for one in recwarn if "Truncated" in str(one.message)]
 
 
 def test_a_cut_tiff_whose_tags_are_lost_is_refused(tmp_path, rng):
@@ -530,6 +539,24 @@ def test_raw_is_upright_and_keeps_its_tags(tmp_path):
             assert (exif[0x0110], exif[0x9003], exif[0x0112]) == ("A camera", DATE, 1)
 
 
+@pytest.mark.parametrize("depth", [8, 16])
+def test_raw_of_a_monochrome_camera_is_grey(tmp_path, depth):
+    pytest.importorskip("rawpy")
+    tags = [(271, 2, 0, "A maker", True), (272, 2, 0, "A camera", True),
+            (50706, 1, 4, bytes([1, 4, 0, 0]), True), (50717, 4, 1, 65535, True)]
+    tifffile.imwrite(tmp_path / "a.dng", np.full((100, 150), 6554, np.uint16),
+                     photometric="minisblack", metadata=None, extratags=tags)
+    content = (tmp_path / "a.dng").read_bytes()
+    grey, linear_raw = (struct.pack("<HHLH", 262, 3, 1, kind) for kind in (1, 34892))
+    (tmp_path / "a.dng").write_bytes(content.replace(grey, linear_raw))
+    picture = files.read_picture(tmp_path / "a.dng", depth)
+    assert picture.photo.shape == (100, 150, 3)
+    assert picture.is_grey
+    files.enhance_photo(NETWORK, tmp_path / "a.dng", tmp_path / "b.jpg")
+    with Image.open(tmp_path / "b.jpg") as image:
+        assert image.mode == "L"
+
+
 def write_sensor_behind_preview(path):
     """A TIFF as of a camera: a preview of 60 x 80, the sensor's pixels within it."""
     with tifffile.TiffWriter(path) as file:
@@ -596,6 +623,29 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch, name, package, extra)
     with pytest.raises(ValueError, match=rf"{name}: .*install 'lowlight\[{extra}\]'"):
         load_photo(tmp_path / name)
     assert load_tags(tmp_path / name) == files.Tags()
+
+
+def test_a_missing_package_is_named_under_any_name(tmp_path, monkeypatch):
+    write_sensor_behind_preview(tmp_path / "raw.tif")
+    write_heic(tmp_path / "heic.jpg", np.zeros((40, 60, 3), np.uint8))
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setitem(sys.modules, "rawpy", None)
+    with pytest.raises(ValueError, match=r"raw.tif: .*install 'lowlight\[raw\]'"):
+        load_photo(tmp_path / "raw.tif")
+    with pytest.raises(ValueError, match=r"heic.jpg: .*install 'lowlight\[heic\]'"):
+        load_photo(tmp_path / "heic.jpg")
+
+
+def test_alpha_and_grey_of_heic(tmp_path, rng):
+    heif = pytest.importorskip("pillow_heif")
+    alpha = rng.integers(0, 255, (48, 64)).astype(np.uint8)
+    image = Image.fromarray(np.dstack([noise(rng, 48, 64), alpha]))
+    heif.from_pillow(image).save(tmp_path / "a.heic", quality=-1)       # lossless
+    for depth in (8, 16):
+        picture = files.read_picture(tmp_path / "a.heic", depth)
+        assert np.array_equal(picture.alpha, alpha * (1 if depth == 8 else np.uint16(257)))
+    heif.from_pillow(image.convert("L")).save(tmp_path / "grey.heic")
+    assert files.read_picture(tmp_path / "grey.heic").is_grey
 
 
 # Writing
@@ -750,11 +800,21 @@ def test_equal_channels_stay_equal(tmp_path, rng):
     assert np.ptp(load_photo(tmp_path / "b.png").astype(int), -1).max() > 0
 
 
+def test_tags_too_large_for_jpeg_are_noted(tmp_path, rng):
+    large = files.Tags(xmp=XMP.replace(b"/>", b" " * 70_000 + b"/>"))
+    save_photo(tmp_path / "a.png", noise(rng, 20, 30), large)
+    for name, note in (("b.jpg", "b.jpg: some tags are too large for JPEG"), ("b.png", "")):
+        result = files.enhance_photo(NETWORK, tmp_path / "a.png", tmp_path / name)
+        assert note in result.note
+        assert bool(note) == bool(result.note)
+
+
 def test_a_grey_profile_stays_with_grey(tmp_path, rng):
     profile = bytearray(SRGB)
     profile[16:20] = b"GRAY"
     grey = Image.fromarray(rng.integers(0, 60, (30, 40)).astype(np.uint8))
     grey.save(tmp_path / "a.jpg", icc_profile=bytes(profile))
+    assert load_tags(tmp_path / "a.jpg").icc_profile == b""         # made for RGB
     for name in ("b.jpg", "b.tif", "b.webp"):
         files.enhance_photo(NETWORK, tmp_path / "a.jpg", tmp_path / name)
     for name in ("b.jpg", "b.tif"):

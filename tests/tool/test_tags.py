@@ -1,5 +1,4 @@
 """Tags wherever they stand in a file: found, set upright, written, without previews."""
-import io
 import struct
 import zlib
 
@@ -16,6 +15,7 @@ XMP = (b'<x:xmpmeta><rdf:Description tiff:Orientation="6" xmp:Rating="5"/></x:xm
 def exif_of(orientation):
     """EXIF bytes with an orientation and a maker, without their title."""
     exif = Image.Exif()
+    exif.endian = "<"
     exif[0x0112], exif[0x010F] = orientation, "A camera"
     return exif.tobytes().removeprefix(b"Exif\0\0")
 
@@ -149,6 +149,27 @@ def test_xmp_too_large_for_a_jpeg_costs_no_photo(tmp_path):
     assert load_tags(tmp_path / "a.jpg").xmp == b""
     with Image.open(tmp_path / "a.jpg") as image:
         assert image.getexif()[0x010F] == "A camera"
+
+
+@pytest.mark.parametrize("start", [b"II*\0", b"IIRO", b"IIRS", b"IIU\0"])
+def test_tags_of_raw_files_like_tiff(tmp_path, start):
+    (tmp_path / "a.raw").write_bytes(start + exif_of(6)[4:])
+    exif = Image.Exif()
+    exif.load(load_tags(tmp_path / "a.raw").exif)
+    assert exif[0x010F] == "A camera"
+    assert exif[0x0112] == 1
+
+
+def test_tags_of_raw_files_of_fujifilm(tmp_path):
+    exif = b"Exif\0\0" + exif_of(6)
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.jpg", exif=exif)
+    preview = (tmp_path / "a.jpg").read_bytes()
+    header = b"FUJIFILMCCD-RAW ".ljust(84, b"\0") + struct.pack(">LL", 92, len(preview))
+    (tmp_path / "a.raf").write_bytes(header + preview + bytes(99))
+    exif = Image.Exif()
+    exif.load(load_tags(tmp_path / "a.raf").exif)
+    assert exif[0x010F] == "A camera"
+    assert exif[0x0112] == 1
 
 
 def test_exif_that_ends_with_its_first_directory_is_kept():
