@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lowlight.files import CLIPS, Result, whole_file
+from lowlight.files import CLIPS, Result, private_mode, whole_file
 from lowlight.photo import LUMA, TILE, enhance, make_thumbnail, mean_luma, quantise
 
 BLACK = 1 / 255         # mean luma of a frame below which it shows only noise
@@ -502,7 +502,7 @@ def enhance_clip(network, path, target, brightness=None, strength=1.0, tile=TILE
     gc.collect()    # PyAV's frames are cycles, and hold the last clip's codecs and threads
     first, av = first_frame(path), import_av()
     try:
-        with whole_file(target) as part, open_clip(path) as source:
+        with whole_file(target, private_mode(path)) as part, open_clip(path) as source:
             options = writing_options(target, source)
             with av.open(str(part), "w", options=options) as result:
                 copy = ClipCopy(source, result, first)

@@ -682,3 +682,11 @@ def test_many_clips_leave_no_threads_behind(tmp_path):
         enhance_clip(NETWORK, tmp_path / "in.mp4", tmp_path / f"{number}.mp4")
         threads.append(len(list(Path("/proc/self/task").iterdir())))
     assert threads[-1] <= threads[1] + 1
+
+
+def test_a_result_is_as_private_as_its_clip(tmp_path):
+    source = tmp_path / "private.mp4"
+    write_clip(source)
+    source.chmod(0o600)
+    enhance_clip(NETWORK, source, tmp_path / "bright.mp4")
+    assert (tmp_path / "bright.mp4").stat().st_mode & 0o777 == 0o600
