@@ -10,7 +10,7 @@ Nothing is imported before it is used; `lowlight.cnn`, the module of CNN.ipynb, 
 """
 from importlib import import_module
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 HOMES = {"load": "network", "enhance": "photo", "set_brightness": "photo",
          "load_photo": "files", "save_photo": "files", "load_tags": "tags",
          "enhance_clip": "clips", "export_model": "export"}
