@@ -1,7 +1,9 @@
 """The page: `lowlight-app` serves it on this machine, to drop photos on.
 
-As the app.py of a Hugging Face Space, two lines: `from lowlight.app import serve` and
-`serve()`. The page loads nothing from elsewhere and reports to nobody.
+As the app.py of a Hugging Face Space (SDK Gradio), two lines: `from lowlight.app import
+serve` and `serve()`, beside the folder lowlight/ and a requirements.txt with onnxruntime,
+numpy, pillow, pyvips[binary] and tqdm; tried with a Space's environment variables only.
+The page loads nothing from elsewhere and reports to nobody.
 """
 import argparse
 import functools

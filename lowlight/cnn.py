@@ -658,6 +658,7 @@ def turn_crop(low, normal, thumbnail, window, rng):
     return low, normal, thumbnail, (top, left, bottom, right)
 
 # %% ../CNN.ipynb #sources
+#@title Sources of crops: pairs, and good photos that are darkened
 class PhotoCache:
     """What `load(path)` returns, (photo, small), kept while it fits in memory."""
 

@@ -1,7 +1,14 @@
 """One training on several machines, on JAX: every process feeds its part of each batch.
 
-Start the same run on each machine with KERAS_DISTRIBUTION_JOB_ADDRESSES,
-KERAS_DISTRIBUTION_NUM_PROCESSES and KERAS_DISTRIBUTION_PROCESS_ID set; see the README.
+Start the same run on each machine, with a shared folder for OUTPUT, and with
+
+    export KERAS_BACKEND=jax KERAS_DISTRIBUTION_JOB_ADDRESSES=first-host:12345
+    export KERAS_DISTRIBUTION_NUM_PROCESSES=4 KERAS_DISTRIBUTION_PROCESS_ID=0   # 0 to 3
+
+On Slurm, one task a node, the last two are $SLURM_NTASKS and $SLURM_PROCID, and the first
+host is $(scontrol show hostnames | head -1). In an Indexed Job of Kubernetes the number of
+the process is $JOB_COMPLETION_INDEX. On TPU VMs, JOB_ADDRESSES stays empty and the others
+unset: JAX finds its peers. Neither of the three has been tried.
 """
 import shutil
 import tempfile

@@ -124,7 +124,7 @@ def test_the_notebook_is_of_the_size_that_was_promised():
              for line in source.splitlines() if line.strip()
              if cell["cell_type"] == "code"
              if not cell["metadata"].get("jupyter", {}).get("source_hidden")]
-    assert len(lines) <= 310
+    assert len(lines) <= 300
     assert next(n for n, source in enumerate(sources) if "def build_model" in source) < 26
     assert next(n for n, source in enumerate(sources) if "model.fit(" in source) < 36
 
