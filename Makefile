@@ -23,7 +23,8 @@ check: .venv/.run
 	$(BIN)/python -m pytest tests/notebook
 
 test: .venv/.test
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest tests/slow tests/notebook tests/tool -n 2 --dist loadfile \
+	    --no-loadscope-reorder $(PYTEST)
 
 package:
 	rm -rf .install

@@ -113,7 +113,7 @@ def small_run(folder, pairs, hook=None, scope=contextlib.nullcontext, resume=Fal
     folder, train, validation = Path(folder), pairs[:4], pairs[4:]
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(precision)
-    batches = cnn.PairSequence(cnn.crop_sources(train), crop, batch_size, 3, seed,
+    batches = cnn.PairSequence(cnn.crop_sources(train), crop, batch_size, 2, seed,
                                batch_slice, workers=workers)
     snapshots = cnn.Snapshots([validation[0], validation[-1]], folder / "snapshots")
     callbacks = [snapshots] + ([cnn.LiveCurves(folder, snapshots)] if draw else [])
@@ -128,6 +128,8 @@ def small_run(folder, pairs, hook=None, scope=contextlib.nullcontext, resume=Fal
         with scope():
             model = cnn.build_model(widths)
             cnn.compile_model(model, loss, rate, average=3)
+            if keras.backend.backend() == "tensorflow" and scope is contextlib.nullcontext:
+                model.run_eagerly = True        # tracing takes longer than such a training
             cnn.train(model, batches, validation, folder, epochs, slow_down, patience,
                       min_progress, copies, callbacks, settings, resume)
     finally:

@@ -48,10 +48,9 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path, small_pairs, run):
     assert [epoch for epoch, _ in frames] == [0, 1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
-def test_ctrl_c_keeps_the_best_weights_and_the_run_can_go_on(
-        tmp_path, small_pairs, capsys, precision):
-    options = {"epochs": 3, "schedule": "cosine", "precision": precision}
+def test_ctrl_c_keeps_the_best_weights_and_the_run_can_go_on(tmp_path, small_pairs, capsys):
+    """In half precision, whose optimizer has a state of its own."""
+    options = {"epochs": 3, "schedule": "cosine", "precision": "mixed_float16"}
     whole = small_run(tmp_path / "whole", small_pairs, **options)
     rates = whole.history["learning_rate"]
     assert rates == pytest.approx([5e-4, 1e-3, 1e-5])
