@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from lowlight import files, network
-from lowlight.cli import MADE
+from lowlight.cli import MADE, result_suffix
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"        # read when Gradio is imported
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -54,12 +54,7 @@ class Brightened(NamedTuple):
 
 def result_name(path):
     """NAME-bright.EXT, in the format that the command would choose."""
-    suffix = path.suffix
-    if suffix.lower() in files.RAW | files.HEIC:
-        suffix = ".jpg"
-    elif suffix.lower() not in files.WRITTEN:
-        suffix = ".png"
-    return f"{path.stem}{MADE}{suffix}"
+    return f"{path.stem}{MADE}{result_suffix(path)}"
 
 
 def write_preview(path, target):

@@ -134,26 +134,30 @@ def find_inputs(inputs, out=None):
     return found
 
 
+def result_suffix(path, kind=None, depth=8):
+    """The suffix of the result of `path`; `kind`: of photos, "jpg" and so on, or None."""
+    suffix = path.suffix.lower()
+    writable = files.WRITTEN if depth == 8 else files.SIXTEEN_BIT_FORMATS
+    if suffix in files.CLIPS or (suffix in writable and not kind):
+        return path.suffix
+    if suffix in files.OTHER_CLIPS:
+        return files.OTHER_CLIPS[suffix]
+    if kind:
+        return f".{kind}"
+    if suffix in files.RAW | files.HEIC:
+        return ".jpg" if depth == 8 else ".tif"
+    return ".png"
+
+
 def result_path(path, below, options, taken):
     """Where the result of `path` goes, under a name that is not in the set `taken`."""
     if names_file(options.out):
         return options.out
-    suffix = path.suffix.lower()
-    writable = files.WRITTEN if options.depth == 8 else files.SIXTEEN_BIT_FORMATS
-    if suffix in files.CLIPS or (suffix in writable and not options.format):
-        kept = path.suffix
-    elif suffix in files.OTHER_CLIPS:
-        kept = files.OTHER_CLIPS[suffix]
-    elif options.format:
-        kept = f".{options.format}"
-    elif suffix in files.RAW | files.HEIC:
-        kept = ".jpg" if options.depth == 8 else ".tif"
-    else:
-        kept = ".png"
-    target = (options.out / below.with_suffix(kept) if options.out
-              else path.with_name(f"{path.stem}{MADE}{kept}"))
+    suffix = result_suffix(path, options.format, options.depth)
+    target = (options.out / below.with_suffix(suffix) if options.out
+              else path.with_name(f"{path.stem}{MADE}{suffix}"))
     while target in taken:                      # 1.gif beside 1.png
-        target = target.with_name(target.name + kept)
+        target = target.with_name(target.name + suffix)
     return target
 
 

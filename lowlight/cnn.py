@@ -284,17 +284,17 @@ def natural(text):
             for part in re.split(r"(\d+)", text)]
 
 
-def list_photos(root):
+def list_photos(root, quiet=False):
     """Relative paths of the files below `root` that may be photos; not hidden ones.
 
-    Files that Pillow cannot read by their suffix are named in one line."""
+    Unless `quiet`, one line names the files that Pillow cannot read by their suffix."""
     names = sorted(glob.glob("**", root_dir=root, recursive=True), key=natural)
     files = [Path(name) for name in names if Path(root, name).is_file()
              and Path(name).suffix.lower() not in NO_PHOTO
              and not re.search(r"(^|/)__", Path(name).as_posix())]
     others = [path for path in files
               if path.suffix.lower() not in Image.registered_extensions()]
-    if others:
+    if others and not quiet:
         print(f"{root}: passed over {len(others)} file(s) of other kinds, such as "
               f"{others[0]}")
     return [path for path in files if path not in others]
@@ -319,12 +319,15 @@ def plain_name(name):
     return re.sub(rf"(?<=[^/])[-_ ]+({roles})$", "", name, flags=re.I)
 
 
-def photos_by_role(root):
+def photos_by_role(root, paths=None):
     """{name: ([dark photos], [bright photos])} of the photos in folders with a role.
 
-    The innermost folder decides; names that differ in capitals only are one name."""
+    `paths`: of the photos, relative to `root`; by default all. The innermost folder
+    decides; names that differ in capitals only are one name."""
+    if paths is None:
+        paths = list_photos(root, quiet=True)
     found, spelling = {}, {}
-    for path in list_photos(root):
+    for path in paths:
         parts = path.with_suffix("").parts
         places = [place for place, part in enumerate(parts[:-1]) if role(part)]
         if places:
@@ -341,11 +344,11 @@ def without_seconds(name):
     return re.sub(r"[-_]\d+(\.\d+)?s$", "", name)
 
 
-def join_exposures(found, root):
+def join_exposures(found, root, paths):
     """Give dark photos without a partner to the bright one of their scene.
 
-    `found`: see `photos_by_role`; it is changed. Of one scene are 5_00_0.1s and
-    5_00_10s, 7_1 and 7, and the files of a folder 7 without a role and 7."""
+    `found` and `paths`: see `photos_by_role`; `found` is changed. Of one scene are
+    5_00_0.1s and 5_00_10s, 7_1 and 7, and the files of a folder 7 without a role and 7."""
     bright = {without_seconds(name): name for name, both in found.items() if both[1]}
     alone = [name for name, (lows, normals) in found.items() if lows and not normals]
     for name in alone:
@@ -354,7 +357,7 @@ def join_exposures(found, root):
             scene = re.sub(r"[-_]\d+$", "", name)
         if scene in bright:
             found[bright[scene]][0].extend(found.pop(name)[0])
-    for path in list_photos(root):
+    for path in paths:
         scene = path.parent.as_posix()
         if scene in bright and not any(role(part) for part in path.parts[:-1]):
             found[bright[scene]][0].append(Path(root, path))
@@ -407,11 +410,12 @@ def find_pairs(root):
     """list[Pair] of the photos below `root`; a ValueError lists what is wrong."""
     if not Path(root).is_dir():
         raise ValueError(f"{root}: no such folder; set DATASET to a folder of pairs")
-    found = photos_by_role(root)
+    paths = list_photos(root)
+    found = photos_by_role(root, paths)
     problems = [f"{other}: has the same name as {same[0].name}; keep one of them"
                 for both in found.values() for same in both for other in same[1:]]
     if not problems:
-        join_exposures(found, root)
+        join_exposures(found, root, paths)
     pairs, orphans = [], {}
     for name, (lows, normals) in found.items():
         if not (lows and normals):

@@ -2,6 +2,7 @@
 imports Keras before a test asks for it, so that the tests of the tool stay light."""
 import contextlib
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "CNN.ipynb"
 PLACES = (os.environ.get("LOL"), ROOT / "dataset/lol", ROOT.parent / "shared/lol")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LOL = next((Path(place) for place in PLACES if place and Path(place).is_dir()), None)
 
 
@@ -138,3 +140,16 @@ def small_run(folder, pairs, hook=None, scope=contextlib.nullcontext, resume=Fal
     best.set_weights(cnn.load_model(folder / "model.keras").get_weights())
     return Run(folder, best, cnn.read_history(folder / "history.csv"),
                model.history.history, snapshots, validation)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, driven by Playwright; it asks nothing of its maker."""
+    from playwright.sync_api import sync_playwright
+    with sync_playwright() as program:
+        browser = program.chromium.launch(executable_path=CHROMIUM, args=[
+            "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic",
+            "--no-first-run", "--disable-background-networking",
+            "--disable-component-update", "--disable-sync"])
+        yield browser
+        browser.close()

@@ -95,8 +95,8 @@ def test_files_of_other_kinds_are_passed_over_in_one_line(write, capsys):
     root = write("low/1.png", "high/1.png")
     (root / "low/report.docx").write_bytes(b"PK")
     assert len(cnn.find_pairs(root)) == 1
-    assert "passed over 1 file(s) of other kinds, such as low/report.docx" in (
-        capsys.readouterr().out)
+    out = capsys.readouterr().out
+    assert out == f"{root}: passed over 1 file(s) of other kinds, such as low/report.docx\n"
 
 
 def test_one_error_lists_all_that_is_wrong(write, rng):

@@ -4,7 +4,6 @@ No test waits for a time: each waits as long as the page shows progress.
 """
 import base64
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from conftest import CHROMIUM
 from lowlight import cli, files, photo as photos
 
 pytest.importorskip("gradio", reason="needs pip install 'lowlight[app]'")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 if not CHROMIUM:
     pytest.skip("needs Chromium: apt-get install chromium", allow_module_level=True)
 
@@ -68,17 +67,6 @@ def server(tmp_path_factory):
         except subprocess.TimeoutExpired:       # a busy machine
             process.kill()
             process.wait()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as program:
-        browser = program.chromium.launch(executable_path=CHROMIUM, args=[
-            "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic",
-            "--no-first-run", "--disable-background-networking",
-            "--disable-component-update", "--disable-sync"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
