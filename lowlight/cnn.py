@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['PARAMETERS', 'CHOICES', 'LEAST', 'SLIDER', 'SAMPLE', 'SAMPLE_PHOTOS', 'KAGGLE_PAIRS', 'LOW_NAMES', 'NORMAL_NAMES',
-           'NO_PHOTO', 'TOE', 'MOST_STOPS', 'LUMA', 'LOSSES', 'MARGIN', 'SCORES', 'BASELINES', 'quiet_stderr',
-           'import_from_package', 'find_gpus', 'as_kind', 'check_parameters', 'training_precision', 'show_photo',
-           'photo_grid', 'save_figure', 'photo_url', 'before_after_slider', 'load_photo', 'as_uint8', 'to_linear',
-           'to_srgb', 'underexpose', 'Pair', 'natural', 'list_photos', 'role', 'plain_name', 'photos_by_role',
-           'without_seconds', 'join_exposures', 'size_of', 'pair_problems', 'orphan_problems', 'role_of', 'find_pairs',
-           'sample_photos', 'write_sample_pairs', 'has_kaggle_token', 'download_pairs', 'dataset_below',
-           'locate_dataset', 'find_clean', 'scene_signature', 'linked_photos', 'group_scenes', 'take_scenes',
-           'split_pairs', 'cells', 'make_thumbnail', 'load_pair', 'cut_crop', 'turn_crop', 'PhotoCache',
+           'NO_PHOTO', 'PLACE_WEIGHT', 'TOE', 'MOST_STOPS', 'LUMA', 'LOSSES', 'MARGIN', 'SCORES', 'BASELINES',
+           'quiet_stderr', 'import_from_package', 'find_gpus', 'as_kind', 'check_parameters', 'training_precision',
+           'show_photo', 'photo_grid', 'save_figure', 'photo_url', 'before_after_slider', 'load_photo', 'as_uint8',
+           'to_linear', 'to_srgb', 'underexpose', 'Pair', 'natural', 'list_photos', 'role', 'plain_name',
+           'photos_by_role', 'without_seconds', 'join_exposures', 'size_of', 'pair_problems', 'orphan_problems',
+           'role_of', 'find_pairs', 'sample_photos', 'write_sample_pairs', 'has_kaggle_token', 'download_pairs',
+           'dataset_below', 'locate_dataset', 'find_clean', 'scene_signature', 'linked_photos', 'group_scenes',
+           'take_scenes', 'split_pairs', 'cells', 'make_thumbnail', 'load_pair', 'cut_crop', 'turn_crop', 'PhotoCache',
            'load_with_thumbnail', 'PairCrops', 'DarkenedCrops', 'crop_sources', 'PairSequence', 'PadToMultiple',
            'CropLike', 'SampleGrid', 'load_model', 'count_macs', 'draw_model', 'global_grid', 'residual_block',
            'upsample', 'to_light', 'to_level', 'brightening_curve', 'denoise', 'develop', 'build_model', 'check_photos',
@@ -899,6 +899,9 @@ def draw_model(model, side=256):
     return figure
 
 # %% ../CNN.ipynb #blocks
+PLACE_WEIGHT = 0.25     # of what is particular to a place in the grid
+
+
 def global_grid(thumbnail, widths=(24, 32, 48, 64), channels=24):
     """Thumbnail (B, 64, 64, 3) -> grid (B, 32, 32, channels) in [-1, 1]."""
     x = ops.sqrt(thumbnail)                             # spreads the dark values
@@ -916,7 +919,9 @@ def global_grid(thumbnail, widths=(24, 32, 48, 64), channels=24):
         x = layers.Conv2D(width, 3, padding="same", activation="relu")(x)
     everywhere = layers.Reshape((1, 1, channels))(layers.Dense(channels)(vector))
     x = layers.Add()([layers.Conv2D(channels, 1)(x), everywhere])
-    return layers.Activation("tanh", name="grid")(x)
+    grid = layers.Activation("tanh", name="grid")(x)
+    mean = layers.GlobalAveragePooling2D(keepdims=True)(grid)
+    return mean + PLACE_WEIGHT * (grid - mean)
 
 
 def residual_block(x, grid):

@@ -99,7 +99,8 @@ class OnnxGraph:
         if kind == "Concatenate":
             return self.add("Concat", *inputs, axis=1)
         if kind == "GlobalAveragePooling2D":
-            return self.add("Flatten", self.add("GlobalAveragePool", *inputs))
+            mean = self.add("GlobalAveragePool", *inputs)
+            return mean if layer.keepdims else self.add("Flatten", mean)
         if kind == "Reshape":                   # a value a channel, for all places
             return self.add("Unsqueeze", *inputs, self.constant([2, 3], np.int64))
         if kind == "UpSampling2D":
