@@ -7,8 +7,8 @@ __all__ = ['PARAMETERS', 'CHOICES', 'LEAST', 'SLIDER', 'SAMPLE', 'SAMPLE_PHOTOS'
            'NO_PHOTO', 'TOE', 'MOST_STOPS', 'LUMA', 'LOSSES', 'MARGIN', 'SCORES', 'BASELINES', 'quiet_stderr',
            'import_from_package', 'find_gpus', 'as_kind', 'check_parameters', 'training_precision', 'show_photo',
            'photo_grid', 'save_figure', 'photo_url', 'before_after_slider', 'load_photo', 'as_uint8', 'to_linear',
-           'to_srgb', 'underexpose', 'Pair', 'natural', 'list_photos', 'role', 'plain_name', 'photos_by_role',
-           'without_seconds', 'join_exposures', 'size_of', 'pair_problems', 'orphan_problems', 'role_of', 'find_pairs',
+           'to_srgb', 'underexpose', 'Pair', 'natural', 'list_photos', 'role', 'plain_name', 'role_and_name',
+           'without_seconds', 'photos_by_role', 'double_problems', 'photo_problems', 'orphan_problems', 'find_pairs',
            'sample_photos', 'write_sample_pairs', 'has_kaggle_token', 'download_pairs', 'dataset_below',
            'locate_dataset', 'find_clean', 'scene_signature', 'linked_photos', 'group_scenes', 'take_scenes',
            'split_pairs', 'cells', 'make_thumbnail', 'load_pair', 'cut_crop', 'turn_crop', 'PhotoCache',
@@ -33,7 +33,7 @@ import contextlib
 import csv
 import difflib
 import glob
-import importlib.util
+import importlib
 import io
 import itertools
 import re
@@ -43,6 +43,7 @@ import sys
 import unicodedata
 import zlib
 from functools import partial
+from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
@@ -262,12 +263,9 @@ SAMPLE_PHOTOS = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png",
                  "coins.png", "motorcycle_left.png", "rocket.jpg", "china.jpg",
                  "flower.jpg")
 KAGGLE_PAIRS = "aditidatta26/train3"    # LOL's 485 training pairs
-LOW_NAMES = {"low_light", "lowlight", "low", "lq", "input", "inputs", "dark", "short",
-             "traina", "under"}
-NORMAL_NAMES = {"normal_light", "normallight", "normal", "high", "hq", "gt", "target",
-                "targets", "bright", "long", "reference", "ground_truth", "label",
-                "labels", "trainb", "experta", "expertb", "expertc", "expertd",
-                "experte"}
+LOW_NAMES = "low[-_ ]*light|low|lq|inputs?|dark|short|traina|under"
+NORMAL_NAMES = ("normal[-_ ]*light|normal|high|hq|gt|targets?|bright|long|reference|"
+                "ground[-_ ]*truth|labels?|trainb|expert[a-e]")
 NO_PHOTO = {".txt", ".md", ".json", ".csv", ".db", ".ini", ".xml", ".html", ".pdf"}
 
 
@@ -291,7 +289,7 @@ def list_photos(root, quiet=False):
     names = sorted(glob.glob("**", root_dir=root, recursive=True), key=natural)
     files = [Path(name) for name in names if Path(root, name).is_file()
              and Path(name).suffix.lower() not in NO_PHOTO
-             and not re.search(r"(^|/)__", Path(name).as_posix())]
+             and not any(part.startswith("__") for part in Path(name).parts)]
     others = [path for path in files
               if path.suffix.lower() not in Image.registered_extensions()]
     if others and not quiet:
@@ -302,9 +300,8 @@ def list_photos(root, quiet=False):
 
 def role(folder):
     """"low" or "normal" for the name of a folder, such as VE-LOL-Cap-Low, or None."""
-    name = re.sub(r"[-_ ]+", "_", folder.lower())
-    for known, answer in ((LOW_NAMES, "low"), (NORMAL_NAMES, "normal")):
-        if name in known or any(name.endswith(f"_{one}") for one in known):
+    for names, answer in ((LOW_NAMES, "low"), (NORMAL_NAMES, "normal")):
+        if re.search(rf"(^|[-_ ])({names})$", folder, flags=re.I):
             return answer
     return None
 
@@ -314,29 +311,21 @@ def plain_name(name):
 
     low00001 and normal00001 are both called 00001, 7_low and 7_high both 7."""
     name = unicodedata.normalize("NFC", name)               # accents, in two ways
-    roles = "|".join(known.replace("_", "[-_ ]?") for known in LOW_NAMES | NORMAL_NAMES)
+    roles = f"{LOW_NAMES}|{NORMAL_NAMES}"
     name = re.sub(rf"(^|/)({roles})[-_ ]*(?=\d+$)", r"\1", name, flags=re.I)
     return re.sub(rf"(?<=[^/])[-_ ]+({roles})$", "", name, flags=re.I)
 
 
-def photos_by_role(root, paths=None):
-    """{name: ([dark photos], [bright photos])} of the photos in folders with a role.
+def role_and_name(path):
+    """The role of the innermost folder that has one, and the path without that folder.
 
-    `paths`: of the photos, relative to `root`; by default all. The innermost folder
-    decides; names that differ in capitals only are one name."""
-    if paths is None:
-        paths = list_photos(root, quiet=True)
-    found, spelling = {}, {}
-    for path in paths:
-        parts = path.with_suffix("").parts
-        places = [place for place, part in enumerate(parts[:-1]) if role(part)]
-        if places:
-            place = places[-1]
-            name = plain_name("/".join(parts[:place] + parts[place + 1:]))
-            name = spelling.setdefault(name.lower(), name)
-            both = found.setdefault(name, ([], []))
-            both[0 if role(parts[place]) == "low" else 1].append(Path(root, path))
-    return found
+    (None, its folder) for a photo in no such folder."""
+    parts = path.with_suffix("").parts
+    for place in reversed(range(len(parts) - 1)):
+        if role(parts[place]):
+            others = parts[:place] + parts[place + 1:]
+            return role(parts[place]), plain_name("/".join(others))
+    return None, path.parent.as_posix()
 
 
 def without_seconds(name):
@@ -344,89 +333,90 @@ def without_seconds(name):
     return re.sub(r"[-_]\d+(\.\d+)?s$", "", name)
 
 
-def join_exposures(found, root, paths):
-    """Give dark photos without a partner to the bright one of their scene.
+def photos_by_role(root):
+    """{name: ([dark photos], [bright photos])} of the photos below `root`.
 
-    `found` and `paths`: see `photos_by_role`; `found` is changed. Of one scene are
-    5_00_0.1s and 5_00_10s, 7_1 and 7, and the files of a folder 7 without a role and 7."""
-    bright = {without_seconds(name): name for name, both in found.items() if both[1]}
-    alone = [name for name, (lows, normals) in found.items() if lows and not normals]
-    for name in alone:
-        scene = without_seconds(name)
-        if scene not in bright:
-            scene = re.sub(r"[-_]\d+$", "", name)
-        if scene in bright:
-            found[bright[scene]][0].extend(found.pop(name)[0])
-    for path in paths:
-        scene = path.parent.as_posix()
-        if scene in bright and not any(role(part) for part in path.parts[:-1]):
-            found[bright[scene]][0].append(Path(root, path))
+    Names that differ in capitals only are one name. A dark photo without a partner of
+    its name goes to the bright one of its scene: 5_00_0.1s to 5_00_10s, 7_1 to 7, and
+    the files of a folder 7 that has no role to 7."""
+    found, spelling = {"low": {}, "normal": {}, None: {}}, {}
+    for path in list_photos(root):
+        own_role, name = role_and_name(path)
+        name = spelling.setdefault(name.lower(), name)
+        found[own_role].setdefault(name, []).append(Path(root, path))
+    bright = {without_seconds(name): name for name in found["normal"]}
+    bright |= {name: name for name in found["normal"]}
+    photos = {name: ([], normals) for name, normals in found["normal"].items()}
+    for name, lows in found["low"].items():
+        partner = (bright.get(name) or bright.get(without_seconds(name))
+                   or bright.get(re.sub(r"[-_]\d+$", "", name)) or name)
+        photos.setdefault(partner, ([], []))[0].extend(lows)
+    for folder, lows in found[None].items():
+        if folder in bright:
+            photos[bright[folder]][0].extend(lows)
+    return photos
 
 
-def size_of(path):
-    """"WIDTHxHEIGHT" of a photo, which is decoded; ValueError if that fails."""
-    height, width = load_photo(path).shape[:2]
-    return f"{width}x{height}"
+def double_problems(photos):
+    """Texts for photos of one role whose name an earlier one has."""
+    first, problems = {}, []
+    for path in photos:
+        same = first.setdefault(plain_name(path.stem).lower(), path)
+        if same != path:
+            problems.append(f"{path}: has the same name as {same.name}; keep one of "
+                            "them")
+    return problems
 
 
-def pair_problems(lows, normal):
-    """What is wrong with dark photos and their bright one, a list of texts."""
-    problems, sizes = [], {}
-    for path in [*lows, normal]:
+def photo_problems(pairs):
+    """Texts for photos that cannot be read, and for pairs of two sizes."""
+    sizes, problems = {}, []
+    for path in dict.fromkeys(path for pair in pairs for path in (pair.low, pair.normal)):
         try:
-            sizes[path] = size_of(path)
+            height, width = load_photo(path).shape[:2]
+            sizes[path] = f"{width}x{height}"
         except ValueError as error:
             problems.append(str(error))
-    for path in lows:
-        if path in sizes and normal in sizes and sizes[path] != sizes[normal]:
-            problems.append(f"{path}: is {sizes[path]}, its partner {sizes[normal]}; "
+    for _, low, normal in pairs:
+        if low in sizes and normal in sizes and sizes[low] != sizes[normal]:
+            problems.append(f"{low}: is {sizes[low]}, its partner {sizes[normal]}; "
                             "crop them to the same frame")
     return problems
 
 
-def orphan_problems(orphans, names):
-    """Texts for photos without partner, {name: path}: five of them, then a count.
+def orphan_problems(orphans):
+    """Texts for photos without partner: five of them, then a count.
 
-    `names`: of all photos, to find the nearest one."""
+    `orphans`: {name: (dark photos, bright photos)}, one of them empty."""
     problems = []
-    for name, path in list(orphans.items())[:5]:
-        nearest = difflib.get_close_matches(name, names - {name}, 1, 0.6)
+    for name, (lows, normals) in list(orphans.items())[:5]:
+        others = [other for other, both in orphans.items() if bool(both[1]) == bool(lows)]
+        nearest = difflib.get_close_matches(name, others, 1)
         hint = f" (the nearest name is {nearest[0]})" if nearest else ""
-        partner = "normal" if role_of(path) == "low" else "low"
-        problems.append(f"{path}: has no partner in a folder like {partner}_light"
-                        f"{hint}; add it or remove it")
+        partner = "normal" if lows else "low"
+        problems.append(f"{[*lows, *normals][0]}: has no partner in a folder like "
+                        f"{partner}_light{hint}; add it or remove it")
     if len(orphans) > 5:
         problems.append(f"{len(orphans) - 5} more photos have no partner; the photos "
                         "of a pair must have one name")
     return problems
 
 
-def role_of(path):
-    """The role of the innermost folder of a path that has one."""
-    return next(role(part) for part in reversed(path.parts[:-1]) if role(part))
-
-
 def find_pairs(root):
     """list[Pair] of the photos below `root`; a ValueError lists what is wrong."""
     if not Path(root).is_dir():
         raise ValueError(f"{root}: no such folder; set DATASET to a folder of pairs")
-    paths = list_photos(root)
-    found = photos_by_role(root, paths)
-    problems = [f"{other}: has the same name as {same[0].name}; keep one of them"
-                for both in found.values() for same in both for other in same[1:]]
-    if not problems:
-        join_exposures(found, root, paths)
-    pairs, orphans = [], {}
-    for name, (lows, normals) in found.items():
+    pairs, orphans, problems = [], {}, []
+    for name, (lows, normals) in photos_by_role(root).items():
+        problems += double_problems(lows) + double_problems(normals)
         if not (lows and normals):
-            orphans[name] = (lows + normals)[0]
+            orphans[name] = lows, normals
             continue
-        problems += pair_problems(lows, normals[0])
         pairs += [Pair(f"{name}/{low.stem}" if len(lows) > 1 else name, low, normals[0])
                   for low in lows]
-    problems += orphan_problems(orphans, set(found))
+    problems += photo_problems(pairs) + orphan_problems(orphans)
     if not (pairs or problems):
-        problems = ["no photos; put the dark ones into low_light/ and their partners "
+        problems = ["no pairs; put the dark photos into low_light/ and their partners "
                     "of the same name into normal_light/"]
     if problems:
         raise ValueError(f"{root}: {len(problems)} problem(s)\n- "
@@ -436,10 +426,8 @@ def find_pairs(root):
 
 def sample_photos():
     """The paths of the photographs of scenes in scikit-image and scikit-learn."""
-    folders = []
-    for package, inside in (("skimage", "data"), ("sklearn", "datasets/images")):
-        spec = importlib.util.find_spec(package)
-        folders.append(Path(spec.submodule_search_locations[0], inside))
+    folders = [Path(resources.files(package))
+               for package in ("skimage.data", "sklearn.datasets.images")]
     paths = [folder / name for name in SAMPLE_PHOTOS for folder in folders]
     return [path for path in paths if path.is_file()]
 
@@ -477,7 +465,7 @@ def download_pairs(folder):
     done = subprocess.run(                  # its own messages could show the token
         [sys.executable, "-m", "kaggle.cli", "datasets", "download", KAGGLE_PAIRS,
          "--unzip", "--path", part], stdin=subprocess.DEVNULL, capture_output=True)
-    complete = done.returncode == 0 and bool(photos_by_role(part))
+    complete = done.returncode == 0 and dataset_below(part) is not None
     if complete:
         part.replace(Path(folder, "lol"))
     shutil.rmtree(part, ignore_errors=True)
@@ -486,12 +474,10 @@ def download_pairs(folder):
 
 def dataset_below(place):
     """The folder of the first data set below `place`, not the embedded one, or None."""
-    for lows, normals in photos_by_role(place).values():
-        top = (lows + normals)[0].relative_to(place).parts[0]
-        if role(top):
-            return Path(place)
-        if top != SAMPLE.name:
-            return Path(place, top)
+    for path in list_photos(place, quiet=True):
+        top, (own_role, _) = path.parts[0], role_and_name(path)
+        if own_role and top != SAMPLE.name:
+            return Path(place) if role(top) else Path(place, top)
     return None
 
 
@@ -506,10 +492,10 @@ def locate_dataset(dataset, home="."):
         found = dataset_below(sample.parent) or dataset_below("/kaggle/input")
         if found:
             return found
-    if dataset == "kaggle" or dataset == "auto" and has_kaggle_token():
-        if download_pairs(sample.parent):
-            return sample.parent / "lol"
     if dataset != "sample":
+        wanted = dataset == "kaggle" or has_kaggle_token()
+        if wanted and download_pairs(sample.parent):
+            return sample.parent / "lol"
         advice = ("no pairs found: see dataset/README.md, or run kaggle datasets "
                   f"download {KAGGLE_PAIRS} --unzip --path {sample.parent / 'lol'}")
         if dataset == "kaggle":
