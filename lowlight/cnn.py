@@ -5,20 +5,19 @@
 # %% auto #0
 __all__ = ['RULES', 'SLIDER', 'SAMPLE', 'SAMPLE_PHOTOS', 'KAGGLE_PAIRS', 'LOW_NAMES', 'NORMAL_NAMES', 'NO_PHOTO', 'TOE',
            'MOST_STOPS', 'LUMA', 'LOSSES', 'MARGIN', 'SCORES', 'BASELINES', 'quiet_stderr', 'import_from_package',
-           'find_gpus', 'as_kind', 'check_parameters', 'training_precision', 'show_photo', 'photo_grid', 'save_figure',
+           'find_gpus', 'as_kind', 'check_parameters', 'show_photo', 'heat_map', 'photo_grid', 'save_figure',
            'photo_url', 'before_after_slider', 'load_photo', 'as_uint8', 'to_linear', 'to_srgb', 'underexpose', 'Pair',
-           'natural', 'list_photos', 'role', 'plain_name', 'role_and_name', 'without_seconds', 'photos_by_role',
-           'double_problems', 'photo_problems', 'orphan_problems', 'find_pairs', 'sample_photos', 'write_sample_pairs',
-           'has_kaggle_token', 'download_pairs', 'dataset_below', 'locate_dataset', 'find_clean', 'scene_signature',
-           'group_scenes', 'take_scenes', 'split_pairs', 'cells', 'make_thumbnail', 'load_pair', 'cut_crop',
-           'turn_crop', 'PhotoCache', 'load_with_thumbnail', 'PairCrops', 'DarkenedCrops', 'crop_sources',
-           'PairSequence', 'PadToMultiple', 'CropLike', 'SampleGrid', 'load_model', 'count_macs', 'draw_model',
-           'upsample', 'global_grid', 'residual_block', 'to_light', 'to_level', 'brightening_curve', 'denoise',
-           'develop', 'build_model', 'check_photos', 'psnr', 'ssim', 'gt_mean', 'blur_matrix', 'blur', 'ssim_map',
-           'l1_ssim', 'psnr_of_levels', 'with_margin', 'WholePhotos', 'brighten', 'Snapshots', 'read_history',
-           'best_epoch', 'reductions', 'draw_curves', 'draw_training', 'LiveCurves', 'film_frames', 'BestModel',
-           'set_aside', 'begin_run', 'cosine_rate', 'compile_model', 'train', 'scores', 'evaluate', 'summarise',
-           'markdown_table', 'rank']
+           'natural', 'list_photos', 'role', 'plain_name', 'role_and_name', 'photos_by_role', 'double_problems',
+           'photo_problems', 'orphan_problems', 'find_pairs', 'sample_photos', 'write_sample_pairs', 'has_kaggle_token',
+           'download_pairs', 'dataset_below', 'locate_dataset', 'find_clean', 'scene_signature', 'group_scenes',
+           'take_scenes', 'split_pairs', 'cells', 'make_thumbnail', 'load_pair', 'cut_crop', 'turn_crop', 'PhotoCache',
+           'load_with_thumbnail', 'PairCrops', 'DarkenedCrops', 'crop_sources', 'PairSequence', 'PadToMultiple',
+           'CropLike', 'SampleGrid', 'load_model', 'count_macs', 'draw_model', 'upsample', 'global_grid',
+           'residual_block', 'to_light', 'to_level', 'brightening_curve', 'denoise', 'develop', 'build_model',
+           'check_photos', 'psnr', 'ssim', 'gt_mean', 'blur_matrix', 'blur', 'ssim_map', 'l1_ssim', 'psnr_of_levels',
+           'with_margin', 'WholePhotos', 'brighten', 'Snapshots', 'read_history', 'best_epoch', 'reductions',
+           'draw_curves', 'draw_training', 'LiveCurves', 'film_frames', 'BestModel', 'set_aside', 'begin_run',
+           'cosine_rate', 'compile_model', 'train', 'scores', 'evaluate', 'summarise', 'markdown_table', 'rank']
 
 # %% ../CNN.ipynb #imports
 #@title Imports
@@ -107,7 +106,8 @@ RULES = (       # names of parameters, their kind, what they must be, and a test
     ("MIN_PROGRESS", float, "0 or above", lambda number: number >= 0),
     ("LEARNING_RATE CLIP_NORM", float, "above 0", lambda number: number > 0),
     ("LR_FACTOR", float, "between 0 and 1", lambda number: 0 < number < 1),
-    ("LOSS", str, "mse, mae or l1_ssim", lambda name: name in ("mse", "mae", "l1_ssim")),
+    ("LOSS", str, "mse, mae or l1_ssim",
+     lambda name: name in ("mse", "mae", "l1_ssim")),
     ("SCHEDULE", str, "plateau or cosine", lambda name: name in ("plateau", "cosine")),
     ("PRECISION", str, "auto, float32, mixed_float16 or mixed_bfloat16",
      lambda name: name in ("auto", "float32", "mixed_float16", "mixed_bfloat16")),
@@ -130,8 +130,9 @@ def as_kind(value, kind):
 
 
 def check_parameters(given):
-    """{name: value} of all parameters with the right kinds; one ValueError lists all that
-    makes no sense. `given`: names and values, more than these at will."""
+    """{name: value} of the parameters in RULES; one ValueError lists all wrong values.
+
+    `given`: names and values, more than these at will."""
     values, problems = {}, []
     for names, kind, wanted, fits in RULES:
         for name in names.split():
@@ -146,13 +147,6 @@ def check_parameters(given):
         raise ValueError("parameters that make no sense:\n- " + "\n- ".join(problems))
     return values
 
-
-def training_precision(precision, gpus):
-    """The dtype policy that PRECISION stands for."""
-    if precision != "auto":
-        return precision
-    return "mixed_float16" if gpus else "float32"
-
 # %% ../CNN.ipynb #draw
 #@title Drawing photos; a slider between two of them
 def show_photo(axes, photo, title):
@@ -160,6 +154,11 @@ def show_photo(axes, photo, title):
     axes.imshow(photo, vmin=0, vmax=255)
     axes.set_title(title.encode("utf-8", "replace").decode(), parse_math=False)
     axes.axis("off")
+
+
+def heat_map(values, most):
+    """Values (H, W) as uint8 (H, W, 3): 0 is black, `most` light yellow."""
+    return as_uint8(plt.get_cmap("magma")(values / most)[..., :3])
 
 
 def photo_grid(photos, columns):
@@ -186,7 +185,7 @@ def save_figure(figure, path=None):
     return display.Image(file.getvalue())
 
 
-SLIDER = """<div style="position:relative; max-width:{width}px">
+SLIDER = """<div style="position:relative; max-width:720px">
 <img src="{after}" alt="after" style="display:block; width:100%">
 <img src="{before}" alt="before" style="position:absolute; top:0; left:0; width:100%;
 clip-path:inset(0 50% 0 0)">
@@ -195,18 +194,17 @@ clip-path:inset(0 50% 0 0)">
 </div>"""
 
 
-def photo_url(photo, width):
-    """A uint8 photo, at most `width` wide, as a data URL."""
+def photo_url(photo):
+    """A uint8 photo, at most 720 pixels wide, as a data URL."""
     image, file = Image.fromarray(photo), io.BytesIO()
-    image.thumbnail((width, 4 * width))
+    image.thumbnail((720, 2880))
     image.save(file, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def before_after_slider(before, after, width=720):
+def before_after_slider(before, after):
     """HTML that shows two uint8 photos over each other with a handle between them."""
-    return display.HTML(SLIDER.format(before=photo_url(before, width),
-                                      after=photo_url(after, width), width=width))
+    return display.HTML(SLIDER.format(before=photo_url(before), after=photo_url(after)))
 
 # %% ../CNN.ipynb #underexpose
 def load_photo(path):
@@ -321,11 +319,6 @@ def role_and_name(path):
     return None, path.parent.as_posix()
 
 
-def without_seconds(name):
-    """The name of an exposure without its time: 5_00 of 5_00_0.1s."""
-    return re.sub(r"[-_]\d+(\.\d+)?s$", "", name)
-
-
 def photos_by_role(root):
     """{name: ([dark photos], [bright photos])} of the photos below `root`.
 
@@ -337,12 +330,12 @@ def photos_by_role(root):
         own_role, name = role_and_name(path)
         name = spelling.setdefault(name.lower(), name)
         found[own_role].setdefault(name, []).append(Path(root, path))
-    bright = {without_seconds(name): name for name in found["normal"]}
-    bright |= {name: name for name in found["normal"]}
     photos = {name: ([], normals) for name, normals in found["normal"].items()}
+    bright = {re.sub(r"[-_]\d+(\.\d+)?s$", "", name): name for name in photos}
+    bright |= {name: name for name in photos}
     for name, lows in found["low"].items():
-        partner = (bright.get(name) or bright.get(without_seconds(name))
-                   or bright.get(re.sub(r"[-_]\d+$", "", name)) or name)
+        scene = re.sub(r"[-_]\d+(\.\d+)?s?$", "", name)
+        partner = bright.get(name) or bright.get(scene) or name
         photos.setdefault(partner, ([], []))[0].extend(lows)
     for folder, lows in found[None].items():
         if folder in bright:
@@ -361,7 +354,8 @@ def double_problems(photos):
 def photo_problems(pairs):
     """Texts for photos that cannot be read, and for pairs of two sizes."""
     sizes, problems = {}, []
-    for path in dict.fromkeys(path for pair in pairs for path in (pair.low, pair.normal)):
+    paths = [pair.low for pair in pairs] + [pair.normal for pair in pairs]
+    for path in dict.fromkeys(paths):       # each once
         try:
             height, width = load_photo(path).shape[:2]
             sizes[path] = f"{width}x{height}"
@@ -380,12 +374,13 @@ def orphan_problems(orphans):
     `orphans`: {name: (dark photos, bright photos)}, one of them empty."""
     problems = []
     for name, (lows, normals) in list(orphans.items())[:5]:
-        others = [other for other, both in orphans.items() if bool(both[1]) == bool(lows)]
-        nearest = difflib.get_close_matches(name, others, 1)
+        partners = [other for other, both in orphans.items()
+                    if bool(both[1]) == bool(lows)]
+        nearest = difflib.get_close_matches(name, partners, 1)
         hint = f" (the nearest name is {nearest[0]})" if nearest else ""
-        partner = "normal" if lows else "low"
-        problems.append(f"{[*lows, *normals][0]}: has no partner in a folder like "
-                        f"{partner}_light{hint}; add it or remove it")
+        folder = "normal_light" if lows else "low_light"
+        problems.append(f"{(lows + normals)[0]}: has no partner in a folder like "
+                        f"{folder}{hint}; add it or remove it")
     if len(orphans) > 5:
         problems.append(f"{len(orphans) - 5} more photos have no partner; the photos "
                         "of a pair must have one name")
@@ -465,7 +460,8 @@ def download_pairs(folder):
 def dataset_below(place):
     """The folder of the first data set below `place`, not the embedded one, or None."""
     for path in list_photos(place, quiet=True):
-        top, (own_role, _) = path.parts[0], role_and_name(path)
+        top = path.parts[0]
+        own_role, _ = role_and_name(path)
         if own_role and top != SAMPLE.name:
             return Path(place) if role(top) else Path(place, top)
     return None
@@ -499,8 +495,8 @@ def locate_dataset(dataset, home="."):
 def find_clean(folder):
     """(training, validation, test) lists of Pair of the good photos below `folder`.
 
-    A number made from its name puts a photo into a part, whatever else is there. One
-    whose scene is in the test, too, is left out of the other two."""
+    A number made from its name puts a photo into a part, whatever else is there. Scenes
+    of the test are left out of the other two, those of validation out of training."""
     pairs = [Pair(path.as_posix(), None, Path(folder, path))
              for path in list_photos(folder)]
     scenes, taken, parts = group_scenes(pairs), set(), []
@@ -853,8 +849,8 @@ def draw_model(model, side=256):
     photo = box(-last - 1, 0, f"photo\n{side}x{side}x3", "C0")
     result = box(last + 1, 0, f"bright photo\n{side}x{side}x3", "C1")
     thumbnail = box(-1, 0.6, "thumbnail of the\nwhole photo, 64x64x3", "C2")
-    grid = "x".join(map(str, model.get_layer("grid").output.shape[1:]))
-    grid = box(1, 0.6, f"grid over the whole\nphoto, {grid}", "C2")
+    shape = "x".join(map(str, model.get_layer("grid").output.shape[1:]))
+    grid = box(1, 0.6, f"grid over the whole\nphoto, {shape}", "C2")
     path = [photo, *down, *up[::-1], result]
     arrows([thumbnail, *path], [grid, *path[1:]])
     arrows([photo, *down], [result, *up], linestyle="--", color="0.5")
@@ -1322,7 +1318,7 @@ def compile_model(model, loss="mse", rate=1e-3, clip_norm=1.0, average=60):
     optimizer = keras.optimizers.Adam(rate, global_clipnorm=clip_norm, use_ema=True,
                                       ema_momentum=momentum)
     score = keras.metrics.MeanMetricWrapper(psnr_of_levels, name="psnr")
-    # XLA would compile anew for each size of photo; JAX works in no other way.
+    # XLA compiles anew for each size of photo; only JAX needs it to be fast.
     model.compile(optimizer, LOSSES[loss], metrics=[score],
                   jit_compile=keras.backend.backend() == "jax")
 
@@ -1406,7 +1402,7 @@ def markdown_table(rows):
                      f"{mean['psnr_gt_mean']:.2f} |")
     return "\n".join(lines)
 
-
+# %% ../CNN.ipynb #rank
 def rank(rows, scene_of_photo=None):
     """{"best": row, "median": row, "worst": row} by PSNR, of rows of one method.
 
