@@ -605,7 +605,7 @@ def cut_crop(photos, crop, rng):
     height, width = max(rows, crop), max(columns, crop)
     top, left = rng.integers(0, height - crop + 1), rng.integers(0, width - crop + 1)
     missing = [(0, height - rows), (0, width - columns), (0, 0)]
-    crops = [np.pad(photo, missing, "symmetric")[top:top + crop, left:left + crop]
+    crops = [np.pad(photo[top:top + crop, left:left + crop], missing, "symmetric")
              for photo in photos]
     return crops, (top / height, left / width,
                    (top + crop) / height, (left + crop) / width)
@@ -675,8 +675,8 @@ class DarkenedCrops:
 
     def crop(self, number, side, rng):
         """(low, normal, thumbnail, window) of a random crop of one photo, uint8."""
-        photo, cells = self.photos[self.pairs[number].normal]
-        return self.camera.darken_crop(photo, cells, side, rng)
+        photo, means = self.photos[self.pairs[number].normal]
+        return self.camera.darken_crop(photo, means, side, rng)
 
 
 def crop_sources(pairs):
@@ -1113,15 +1113,17 @@ def brighten(model, photo, thumbnail=None, rows=1024):
     """uint8 photo (H, W, 3) -> the model's bright one.
 
     `thumbnail`: by default that of the photo. To save memory, a large photo is worked
-    on in strips of `rows`, a multiple of 16, and the rows around them that matter."""
+    on in strips of `rows`, and the rows around them that matter."""
     if thumbnail is None:
         thumbnail = make_thumbnail(photo)
+    multiple = max(getattr(layer, "multiple", 1) for layer in model.layers)
+    reach = 32 * multiple           # more rows than an output depends on, up to 5 blocks
     padded, (top, left, bottom, right) = with_margin(photo)
     result = np.empty_like(photo)
     for first in range(0, len(photo), rows):
         strip = first + MARGIN                          # its first row in `padded`
-        start = max(0, strip - 4 * MARGIN)
-        end = min(len(padded), strip + rows + 4 * MARGIN)
+        start = max(0, first - reach)
+        end = min(len(padded), strip + rows + reach)
         window = np.float32([top + (bottom - top) * start / len(padded), left,
                              top + (bottom - top) * end / len(padded), right])
         output = model.predict_on_batch([padded[None, start:end] / np.float32(255),
