@@ -1287,19 +1287,18 @@ def begin_run(folder, model, counting, settings, resume):
     """(callback that saves the state of a run, the epoch that it begins at).
 
     `counting`: the callbacks whose counters belong to the state."""
-    epoch = 0
     try:
         from lowlight.resume import TrainingState
-        state = TrainingState(folder, counting, settings)
-        if resume:
-            epoch = state.restore(model)
-        resumed = epoch > 0
     except ImportError:
-        state = keras.callbacks.BackupAndRestore(folder / "backup")
+        state, epoch = keras.callbacks.BackupAndRestore(folder / "backup"), 0
         resumed = resume and (folder / "backup").exists()
         if resumed:
             print("resuming without the package lowlight: the counters of the "
                   "callbacks and the order of the crops begin anew")
+    else:
+        state = TrainingState(folder, counting, settings)
+        epoch = state.restore(model) if resume else 0
+        resumed = epoch > 0
     if not resumed:
         set_aside(folder)
     return state, epoch
