@@ -129,7 +129,7 @@ def test_missing_empty_and_half_folders(write, tmp_path):
     with pytest.raises(ValueError, match="no such folder; set DATASET"):
         cnn.find_pairs(tmp_path / "nowhere")
     (tmp_path / "low").mkdir()
-    with pytest.raises(ValueError, match="no photos; put the dark ones into low_light"):
+    with pytest.raises(ValueError, match="no pairs; put the dark photos into low_light"):
         cnn.find_pairs(tmp_path)
     write("high/1.png")
     with pytest.raises(ValueError, match="high/1.png: has no partner .* low_light"):
