@@ -23,14 +23,15 @@ from lowlight.kinds import (HEIC, MAX_PIXELS, PACKAGES, RAW, TIFF_STARTS, check_
                             quiet_stderr)
 from lowlight.photo import (BAND, TILE, eight_bits, enhance, grey_of, is_colourless,
                             mean_luma, quantise)
-from lowlight.tags import (PNG_HEADER, Tags, dots_per_inch, exif_directory, load_tags,
-                           orientation_of, png_info, png_tags, tag_info, tags_for_jpeg)
+from lowlight.tags import (PNG_HEADER, Tags, exif_directory, load_tags, orientation_of,
+                           png_info, png_tags, tag_info, tags_for_jpeg)
 
 WRITTEN = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 JPEG = {".jpg", ".jpeg"}
 TIFF = {".tif", ".tiff"}
 SIXTEEN_BIT_FORMATS = {".png"} | TIFF
 ALPHA_FORMATS = {".png", ".webp"} | TIFF
+SEVERAL_PICTURES = {"GIF", "PNG", "WEBP", "TIFF", "AVIF"}   # formats of Pillow
 GREY_MODES = {"1", "L", "LA", "La"}             # of Pillow
 PREMULTIPLIED_ALPHA, STRAIGHT_ALPHA = 1, 2      # values of TIFF's tag ExtraSamples
 LARGEST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}      # pixels
@@ -372,7 +373,7 @@ def save_photo(path, photo, tags=None, quality=95, alpha=None, mode=0o666):
     """Write a photo (H, W, 3) or grey (H, W), in the format of the suffix of `path`.
 
     uint8 or uint16; uint16 goes into PNG and TIFF. `tags`: what `load_tags` returns; BMP
-    holds none. `quality`: of JPEG and WebP. `alpha`: (H, W) of the type of the photo, for
+    holds only the resolution. `quality`: of JPEG and WebP. `alpha`: (H, W) of the type of the photo, for
     PNG, WebP and TIFF. `mode`: permissions, less those of the umask. The file is
     written whole or not at all. Raises ValueError where the format cannot hold the photo,
     OSError where there is no room.
@@ -426,13 +427,14 @@ def write_image(path, photo, alpha, tags, quality):
     suffix = path.suffix.lower()
     tags = tags_for_jpeg(tags) if suffix in JPEG else tags
     options = {name: value for name, value in tags._asdict().items() if value}
+    chunks = options.pop("chunks", ())
     if suffix == ".png":
         xmp = options.pop("xmp", b"").decode(errors="replace")
         options["pnginfo"] = PngImagePlugin.PngInfo()
         if xmp:
             options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp)
-    if suffix == ".bmp":                        # holds no tags
-        options = {}
+        for kind, data in chunks:
+            options["pnginfo"].add(kind, data)
     image.save(path, quality=quality, **options)
 
 
@@ -456,6 +458,9 @@ def write_tiff(path, photo, alpha, tags):
         Base.StripByteCounts: height * width * channels * photo.itemsize})
     if alpha is not None:
         directory[Base.ExtraSamples] = STRAIGHT_ALPHA
+    if tags.dpi:
+        directory[Base.XResolution], directory[Base.YResolution] = tags.dpi
+        directory[Base.ResolutionUnit] = 2                      # inch
     if tags.icc_profile:
         directory[Base.InterColorProfile] = tags.icc_profile
     if tags.xmp:
@@ -477,8 +482,8 @@ def write_deep_png(path, photo, alpha, tags):
         interpretation="grey16" if photo.ndim == 2 else "rgb16")
     if alpha is not None:
         image = image.bandjoin(pyvips.Image.new_from_array(np.ascontiguousarray(alpha)))
-    dots = dots_per_inch(tags.exif) / 25.4      # a millimetre; libvips writes 1 else
-    image = image.copy(xres=dots, yres=dots)
+    across, down = tags.dpi or (72, 72)         # as of cameras; libvips writes 25.4 else
+    image = image.copy(xres=across / 25.4, yres=down / 25.4)    # dots a millimetre
     # libvips would write EXIF of its own making, and XMP where few look for it.
     with tempfile.TemporaryFile(dir=path.parent) as pixels, open(path, "wb") as file:
         try:
@@ -503,6 +508,14 @@ def brightness_note(path, photo, brightness):
             "had from its pure black and white")
 
 
+def pictures_note(path):
+    """Empty unless the photo file `path` is an animation or has several pages."""
+    with contextlib.suppress(Exception), opened(path) as image:
+        if image.format in SEVERAL_PICTURES and image.is_animated:
+            return f"{path}: holds several pictures; only the first is enhanced"
+    return ""
+
+
 def enhance_picture(network, picture, settings):
     """A Picture brightened, of `settings.depth` bits; one without colour gets none."""
     photo = enhance(network, picture.photo, settings.brightness, settings.strength,
@@ -520,11 +533,13 @@ def enhance_photo(network, path, target, settings=Settings()):
     """
     path, target = Path(path), Path(target)
     # The darkest levels of a raw photo, which 8 bits round away, are worth reading.
-    depth = 16 if kind_of(path) == "raw" else settings.depth
+    kind = kind_of(path)
+    depth = 16 if kind == "raw" else settings.depth
     picture = enhance_picture(network, read_picture(path, depth), settings)
     photo, alpha = picture.photo, picture.alpha
     tags = load_tags(path, picture.is_grey)
-    notes = [picture.note, brightness_note(target, photo, settings.brightness)]
+    notes = [picture.note, pictures_note(path) if kind == "other" else "",
+             brightness_note(target, photo, settings.brightness)]
     if alpha is not None and target.suffix.lower() in WRITTEN - ALPHA_FORMATS:
         alpha = None
         notes.append(f"{target}: its transparency is lost; PNG, WebP and TIFF keep it")

@@ -1,4 +1,4 @@
-"""Tags of photo files: EXIF, colour profile (ICC) and XMP, for an upright photo.
+"""Tags of photo files: EXIF, colour profile (ICC), XMP and the like, for an upright photo.
 
 EXIF of JPEG, PNG, WebP and HEIC is a block of bytes in which only the orientation is
 changed, so that texts in any encoding and the notes of camera makers stay what they
@@ -21,7 +21,9 @@ from lowlight.kinds import kind_of, no_warnings, open_file, opened
 DESCRIPTIVE = {
     Base.ImageDescription, Base.Make, Base.Model, Base.Orientation, Base.XResolution,
     Base.YResolution, Base.ResolutionUnit, Base.Software, Base.DateTime, Base.Artist,
-    Base.Copyright, Base.DateTimeOriginal}
+    Base.Copyright, Base.DateTimeOriginal, Base.DocumentName, Base.HostComputer,
+    Base.Rating, Base.RatingPercent, Base.XPTitle, Base.XPComment, Base.XPAuthor,
+    Base.XPKeywords, Base.XPSubject}            # the last: of Windows
 LARGEST_JPEG_EXIF = 65533                       # bytes of one segment
 LARGEST_JPEG_XMP = 65504                        # the same, less its title
 OFFSETS = {Base.MakerNote, IFD.Interop}         # point to places, so cannot be moved
@@ -32,8 +34,12 @@ XMP_OF_MORE = re.compile(rb"Container:Directory|GCamera:|hdrgm:")   # clips, gai
 PREVIEW_START, PREVIEW_LENGTH = 0x0201, 0x0202  # tags of EXIF's second directory
 RAW_AS_TIFF = {b"IIRO": b"II*\0", b"IIRS": b"II*\0", b"MMOR": b"MM\0*",  # Olympus
                b"IIU\0": b"II*\0"}              # Panasonic: TIFF under another start
+JPEG_FORMATS = {"JPEG", "MPO"}                  # of Pillow; MPO: with a second picture
 PNG_HEADER = 33                                 # bytes: signature and chunk IHDR
-TAG_CHUNKS = {b"eXIf", b"iCCP", b"iTXt", b"tEXt", b"zTXt"}  # of PNG
+TEXT_CHUNKS = {b"iTXt", b"tEXt", b"zTXt"}       # of PNG
+COLOUR_CHUNKS = {b"gAMA", b"cHRM", b"sRGB", b"cICP"}        # say what the levels mean
+TAG_CHUNKS = TEXT_CHUNKS | COLOUR_CHUNKS | {b"eXIf", b"iCCP", b"pHYs"}
+OTHER_TEXTS = (b"XML:com.adobe.xmp\0", b"Raw profile type ")       # read as tags
 PROFILE_TEXTS = {                               # of ImageMagick, by what they hold
     "exif": ("Raw profile type exif", "Raw profile type APP1"),
     "icc_profile": ("Raw profile type icc", "Raw profile type icm"),
@@ -45,6 +51,9 @@ class Tags(NamedTuple):
     exif: bytes = b""
     icc_profile: bytes = b""
     xmp: bytes = b""
+    dpi: tuple = ()             # dots an inch, across and down
+    comment: bytes = b""        # of JPEG
+    chunks: tuple = ()          # (kind, data) of texts and colours: from PNG into PNG
 
 
 class AsRead(str):
@@ -71,7 +80,9 @@ def load_tags(path, grey=False):
             info = tag_info(image, path)
             return Tags(image_exif(image, info),
                         photo_profile(info.get("icc_profile") or b"", grey),
-                        upright_xmp(info.get("xmp") or b""))
+                        upright_xmp(info.get("xmp") or b""), dots_per_inch(info),
+                        info.get("comment", b"") if image.format in JPEG_FORMATS else b"",
+                        png_texts(path) if image.format == "PNG" else ())
     return Tags()
 
 
@@ -119,6 +130,14 @@ def png_info(source):
     return {}
 
 
+def png_texts(path):
+    """(kind, data) of the chunks of a PNG that hold other texts, or say of its colours."""
+    with open_file(path) as file:
+        return tuple((kind, data) for kind, data
+                     in png_chunks(file, TEXT_CHUNKS | COLOUR_CHUNKS)
+                     if not data.startswith(OTHER_TEXTS))
+
+
 def png_chunks(file, wanted=None):
     """Yield (kind, data) of the chunks of an open PNG file, up to its end or a break.
 
@@ -152,6 +171,7 @@ def png_tags(tags):
     if tags.xmp:                                # uncompressed, in no language
         title = XMP_TITLE.encode() + bytes(5)
         yield png_chunk((b"iTXt", title + tags.xmp))
+    yield from map(png_chunk, tags.chunks)
 
 
 def profile_bytes(text):
@@ -289,9 +309,10 @@ def directory_bytes(directory):
     return b"Exif\0\0" + buffer.getvalue() if len(directory) else b""
 
 
-def dots_per_inch(exif):
-    """Resolution for printing in EXIF bytes; 72, as of cameras, where none is there."""
-    with contextlib.suppress(TypeError, ValueError):
-        dots = float(exif_directory(exif).get(Base.XResolution))
-        return dots if 0 < dots < 1e6 else 72.0
-    return 72.0
+def dots_per_inch(info):
+    """Resolution for printing in a PIL image's `info`, two numbers; () if there is none."""
+    with contextlib.suppress(KeyError, TypeError, ValueError, ZeroDivisionError):
+        across, down = map(float, info["dpi"])
+        if 1 < across < 65535 and 1 < down < 65535:     # scanners and phones write 0, 1
+            return across, down
+    return ()

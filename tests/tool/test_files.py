@@ -905,3 +905,15 @@ def test_a_brightness_out_of_reach_is_said(tmp_path):
     result = files.enhance_photo(NETWORK, source, target, files.Settings(0.5))
     assert result.note == ""
     assert mean_luma(load_photo(target)) == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp", "a.tif", "a.mpo"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_pictures_behind_the_first_are_noted(tmp_path, rng, name, count):
+    """But not the second one of a JPEG, which phones add as a map of gains."""
+    first, *others = [Image.fromarray(noise(rng, 20, 30)) for _ in range(count)]
+    first.save(tmp_path / name, save_all=True, append_images=others)
+    result = files.enhance_photo(NETWORK, tmp_path / name, tmp_path / "b.png")
+    said = f"{name}: holds several pictures; only the first is enhanced" in result.note
+    assert said == (count == 2 and name != "a.mpo")
+    assert said or not result.note

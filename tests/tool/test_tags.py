@@ -186,3 +186,52 @@ def test_damaged_chunks_cost_no_photo(tmp_path, rng):
         assert np.array_equal(load_photo(tmp_path / "a.png"), photo)
         rewritten = files.Tags(*load_tags(tmp_path / "a.png"))
         save_photo(tmp_path / "b.png", photo, rewritten)
+
+
+@pytest.mark.parametrize("source", ["a.jpg", "a.png", "a.tif", "a.bmp"])
+@pytest.mark.parametrize("target", ["b.jpg", "b.png", "b.tif", "b.bmp", "deep.png",
+                                    "deep.tif"])
+def test_dots_an_inch_are_those_of_the_scan(tmp_path, source, target):
+    Image.new("RGB", (8, 6)).save(tmp_path / source, dpi=(300, 300))
+    photo = np.zeros((6, 8, 3), np.uint16 if "deep" in target else np.uint8)
+    save_photo(tmp_path / target, photo, load_tags(tmp_path / source))
+    assert tags.load_tags(tmp_path / target).dpi == pytest.approx((300, 300), abs=0.01)
+
+
+def test_the_comment_of_a_jpeg_is_kept(tmp_path):
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.jpg", comment=b"Harbour")
+    found = load_tags(tmp_path / "a.jpg")
+    for name in ("b.jpg", "b.png", "b.tif", "b.webp"):
+        save_photo(tmp_path / name, np.zeros((6, 8, 3), np.uint8), found)
+    with Image.open(tmp_path / "b.jpg") as image:
+        assert image.info["comment"] == b"Harbour"
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_texts_and_colours_of_a_png_are_kept(tmp_path, dtype):
+    chunks = [(b"gAMA", struct.pack(">L", 100_000)), (b"cICP", bytes([9, 16, 0, 1])),
+              (b"tEXt", b"parameters\0a cat"), (b"iTXt", b"Author\0\0\0\0\0Jos\xc3\xa9")]
+    before = b"".join(chunk(*one) for one in chunks) + KINDS["xmp"] + KINDS["profile"]
+    write_png(tmp_path / "a.png", np.zeros((6, 8, 3), dtype), before)
+    save_photo(tmp_path / "b.png", np.zeros((8, 6, 3), dtype),
+               load_tags(tmp_path / "a.png"))
+    with open(tmp_path / "b.png", "rb") as file:
+        assert sorted(tags.png_chunks(file, {b"gAMA", b"cICP", b"tEXt"})) == sorted(
+            chunks[:3])
+    with Image.open(tmp_path / "b.png") as image:
+        image.load()
+        assert image.info["Author"] == "José"
+        assert b'Orientation="1"' in image.info["xmp"]
+
+
+@pytest.mark.parametrize("target", ["b.jpg", "b.tif"])
+@pytest.mark.parametrize("source", ["a.jpg", "a.tif"])
+def test_stars_and_keywords_of_windows_stay(tmp_path, source, target):
+    exif = Image.Exif()
+    exif[0x4746], exif[0x9C9E] = 4, "Köln\0".encode("utf-16-le")
+    Image.new("RGB", (8, 6)).save(tmp_path / source, exif=exif.tobytes())
+    save_photo(tmp_path / target, np.zeros((6, 8, 3), np.uint8),
+               load_tags(tmp_path / source))
+    with Image.open(tmp_path / target) as image:
+        assert image.getexif()[0x4746] == 4
+        assert bytes(image.getexif()[0x9C9E]).decode("utf-16-le") == "Köln\0"
