@@ -35,9 +35,9 @@ def parse(arguments):
         "lowlight", description="Brighten dark photos and clips, of any size.",
         epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("inputs", nargs="+", metavar="INPUT", type=Path,
+    add("inputs", nargs="+", metavar="INPUT", type=place,
         help="a photo, a clip (mp4, mov, mkv, webm, avi, ...) or a folder")
-    add("--out", metavar="PLACE", type=Path, help="folder for the results, or the file "
+    add("--out", metavar="PLACE", type=place, help="folder for the results, or the file "
         "for a single one (default: beside each input, as NAME-bright)")
     add("--weights", metavar="FILE", help=".onnx, or .keras as CNN.ipynb writes it "
         "(default: the released weights)")
@@ -59,6 +59,13 @@ def parse(arguments):
     if options.depth == 16 and options.format in ("jpg", "webp"):
         parser.error(f"--format {options.format} cannot hold --depth 16; take png or tif")
     return options
+
+
+def place(text):
+    """A type of argparse: a path; "" would be the current folder, and is a mistake."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name; the folder here is called .")
+    return Path(text)
 
 
 def share(open_ends=False):
@@ -86,7 +93,7 @@ def out_error(options, found):
     if suffix not in files.WRITTEN | files.CLIPS:
         return (f"--out {options.out}: photos are written as JPEG, PNG, WebP, TIFF or BMP, "
                 "clips as MP4, MOV, MKV or WebM")
-    short = {".jpeg": ".jpg", ".tiff": ".tif"}.get(suffix, suffix)
+    short = {**dict.fromkeys(files.JPEG, ".jpg"), ".tiff": ".tif"}.get(suffix, suffix)
     if options.format and suffix in files.WRITTEN and short != f".{options.format}":
         return f"--out {options.out}: contradicts --format {options.format}"
     if options.depth == 16 and suffix in files.WRITTEN - files.SIXTEEN_BIT_FORMATS:
@@ -114,14 +121,15 @@ def expand_wildcards(path):
 def find_inputs(inputs, out=None):
     """[(path, path below the result folder)] of photos and clips, also in folders.
 
-    Wildcards are expanded. In folders, hidden files, notes, leftovers of systems and
-    what an earlier call has made are passed over.
+    Wildcards are expanded, and what is named twice is found once. In folders, hidden
+    files, notes, leftovers of systems and what an earlier call has made are passed over.
+    A folder that may not be listed is found as if it were a photo, to be reported.
     """
     found, paths = [], []
     for path in inputs:
         paths += expand_wildcards(path)
     for path in paths:
-        if not path.is_dir():
+        if not path.is_dir() or is_locked(path):
             found.append((path, Path(path.name)))
             continue
         below_out = out and out.resolve() not in (path.resolve(), *path.resolve().parents)
@@ -129,9 +137,15 @@ def find_inputs(inputs, out=None):
             inside = one.relative_to(path)
             made = (out.resolve() in one.resolve().parents if below_out
                     else out is None and one.stem.endswith(MADE))
-            if one.is_file() and not made and not passed_over(inside):
+            if ((one.is_file() or is_locked(one)) and not made
+                    and not passed_over(inside)):
                 found.append((one, inside))
-    return found
+    return list({os.path.abspath(path): (path, below) for path, below in found}.values())
+
+
+def is_locked(path):
+    """Whether `path` is a folder that may not be listed."""
+    return path.is_dir() and not os.access(path, os.R_OK | os.X_OK)
 
 
 def result_suffix(path, kind=None, depth=8):
@@ -186,15 +200,32 @@ def enhance_files(loaded, found, options, on_frame=lambda megapixels: None):
         try:
             if target.resolve() in originals:
                 raise ValueError(f"{path}: would replace {target}; choose another folder")
-            if target.exists() and not options.overwrite:
+            if os.path.exists(target) and not options.overwrite:    # any length of name
                 raise ValueError(f"{target}: exists; move it or add --overwrite")
             yield enhance_file(loaded, path, target, options, on_frame)
         except (ValueError, OSError) as error:
             yield error
 
 
+def open_closed_streams():
+    """What is printed leads nowhere where a stream is closed, as under pythonw."""
+    for name in ("stdin", "stdout", "stderr"):      # each takes the lowest descriptor
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+"))
+
+
+def print_line(text):
+    """Print `text`; no reader, no room and a narrow encoding are no errors of the work."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except OSError:
+        sys.stdout = open(os.devnull, "w")          # or Python complains at its end
+
+
 def main(arguments=None):
     """Enhance what the command line names; returns the exit status."""
+    open_closed_streams()
     options = parse(arguments)
     try:
         loaded = network.load(options.weights)
@@ -227,9 +258,9 @@ def main(arguments=None):
                 if result.note:
                     tqdm.write(f"note: {result.note}", file=sys.stderr)
             bar.update()
-    place = options.out or "beside the inputs"
-    print(f"{done} files, {megapixels:.1f} megapixels in "
-          f"{time.perf_counter() - start:.1f} s; {failed} failed; results: {place}")
+    print_line(f"{done} files, {megapixels:.1f} megapixels in "
+               f"{time.perf_counter() - start:.1f} s; {failed} failed; "
+               f"results: {options.out or 'beside the inputs'}")
     if done + failed < len(found):
         print(f"stopped; {len(found) - done - failed} files are left", file=sys.stderr)
     return int(done < len(found))

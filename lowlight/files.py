@@ -26,15 +26,15 @@ from lowlight.photo import (BAND, TILE, eight_bits, enhance, grey_of, is_colourl
 from lowlight.tags import (PNG_HEADER, Tags, exif_directory, load_tags, orientation_of,
                            png_info, png_tags, tag_info, tags_for_jpeg)
 
-WRITTEN = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
-JPEG = {".jpg", ".jpeg"}
+JPEG = {".jpg", ".jpeg", ".jpe", ".jfif"}
 TIFF = {".tif", ".tiff"}
+WRITTEN = JPEG | TIFF | {".png", ".webp", ".bmp"}
 SIXTEEN_BIT_FORMATS = {".png"} | TIFF
 ALPHA_FORMATS = {".png", ".webp"} | TIFF
 SEVERAL_PICTURES = {"GIF", "PNG", "WEBP", "TIFF", "AVIF"}   # formats of Pillow
 GREY_MODES = {"1", "L", "LA", "La"}             # of Pillow
 PREMULTIPLIED_ALPHA, STRAIGHT_ALPHA = 1, 2      # values of TIFF's tag ExtraSamples
-LARGEST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}      # pixels
+LARGEST_SIDE = {**dict.fromkeys(JPEG, 65500), ".webp": 16383}       # pixels
 CLIPS = {".mp4", ".mov", ".mkv", ".webm"}
 OTHER_CLIPS = {         # only read; the suffix of the result
     **dict.fromkeys([".m4v", ".3gp", ".3g2", ".f4v", ".qt", ".gifv"], ".mp4"),
@@ -42,7 +42,10 @@ OTHER_CLIPS = {         # only read; the suffix of the result
                      ".avi", ".divx", ".wmv", ".asf", ".ogv", ".ogm", ".dv", ".mxf",
                      ".rm", ".rmvb", ".y4m"], ".mkv")}
 NO_PHOTO = {".txt", ".md", ".json", ".csv", ".db", ".ini", ".xml", ".html", ".pdf",
-            ".xmp", ".aae", ".thm"}             # the last three: of raw, HEIC and clips
+            ".wav", ".mp3", ".m4a", ".zip", ".log", ".lnk", ".url", ".gpx",
+            ".xmp", ".pp3", ".dop", ".cos", ".aae",         # what editors keep beside photos
+            ".thm", ".lrv", ".lrf", ".srt",                 # what cameras keep beside clips
+            ".bdm", ".cpi", ".mpl", ".tdt", ".tid", ".ctg"}
 
 
 class Result(NamedTuple):

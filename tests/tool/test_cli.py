@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -322,3 +323,78 @@ def test_nothing_is_left_at_home(tmp_path, rng):
     process = command(tmp_path, "a.png", env=environment | {"HOME": str(tmp_path / "home")})
     assert process.communicate()[1] == "" and process.returncode == 0
     assert not names(tmp_path / "home") and (tmp_path / "a-bright.png").exists()
+
+
+def test_what_is_named_twice_is_done_once(tmp_path, rng, run):
+    put(tmp_path / "in/a.png", rng)
+    status, printed, _ = run("in/a.png", "./in/a.png", tmp_path / "in/a.png", "in",
+                             "--out", "out")
+    assert status == 0 and printed.startswith("1 files")
+    assert names(tmp_path / "out") == {"a.png"}
+
+
+@pytest.mark.parametrize("arguments", [("",), ("a.png", "--out", "")])
+def test_an_empty_name_is_not_the_current_folder(tmp_path, rng, run, capsys, arguments):
+    put(tmp_path / "a.png", rng)
+    with pytest.raises(SystemExit) as ended:
+        run(*arguments)
+    assert ended.value.code == 2 and "an empty name" in capsys.readouterr().err
+    assert names(tmp_path) == {"a.png"}
+
+
+@pytest.mark.parametrize("redirection", [
+    "2>&-", ">&- 2>&-", "<&- >&- 2>&-", "> /dev/full", "| true"])
+def test_streams_that_lead_nowhere_cost_no_result(tmp_path, rng, redirection):
+    put(tmp_path / "a.tif", rng)
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c",
+         f'"{sys.executable}" -m lowlight a.tif --out out {redirection}'],
+        cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == ""
+    assert names(tmp_path / "out") == {"a.tif"}
+
+
+def test_a_name_that_the_terminal_cannot_show_costs_nothing(tmp_path, rng):
+    put(tmp_path / "a.png", rng)
+    process = command(tmp_path, "a.png", "--out", "夜",
+                      env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    printed, errors = process.communicate()
+    assert process.returncode == 0 and errors == "" and "results: \\u591c" in printed
+    assert names(tmp_path / "夜") == {"a.png"}
+
+
+def test_a_name_too_long_for_the_result_gets_the_remedy(tmp_path, rng, run):
+    name = "x" * 250 + ".png"
+    put(tmp_path / name, rng)
+    status, _, errors = run(name)
+    assert status == 1 and "cannot be written" in errors and "another folder" in errors
+    assert run(name, "--out", "out")[0] == 0
+
+
+def test_a_folder_that_may_not_be_listed_is_found(tmp_path, rng, monkeypatch):
+    """So that reading it fails, and is reported; root may list every folder."""
+    put(tmp_path / "in/a.png", rng)
+    locked = tmp_path / "in/locked"
+    locked.mkdir()
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != locked
+                        and allowed(path, mode))
+    assert (locked, Path("locked")) in cli.find_inputs([tmp_path / "in"])
+    assert cli.find_inputs([locked]) == [(locked, Path("locked"))]
+
+
+def test_a_jfif_stays_a_jpeg(tmp_path, rng, run):
+    for name in ("a.jfif", "b.JPE"):
+        put(tmp_path / "in" / name, rng, format="JPEG")
+    assert run("in", "--out", "out")[0] == 0
+    assert names(tmp_path / "out") == {"a.jfif", "b.JPE"}
+    with Image.open(tmp_path / "out/a.jfif") as image:
+        assert image.format == "JPEG"
+
+
+def test_what_cameras_and_editors_keep_beside_photos_is_passed_over(tmp_path, rng, run):
+    put(tmp_path / "in/a.png", rng)
+    for name in ("a.png.pp3", "a.DOP", "clip.LRV", "clip.srt", "voice.WAV", "INDEX.BDM"):
+        (tmp_path / "in" / name).write_text("x")
+    assert run("in", "--out", "out")[0] == 0
+    assert names(tmp_path / "out") == {"a.png"}
