@@ -128,7 +128,7 @@ def read_picture(path, depth=8):
     try:
         if kind == "raw":
             return picture_of_samples(develop(path, depth))
-        return with_depth(read_whole_or_completed(path, kind, depth), depth)
+        return with_depth(read_whole_or_mended(path, kind, depth), depth)
     except Image.DecompressionBombError:
         raise ValueError(f"{path}: refused, more than {MAX_PIXELS:,} "
                          "pixels; scale it down first") from None
@@ -141,22 +141,22 @@ def read_picture(path, depth=8):
                          "replace it or convert it to PNG") from None
 
 
-def read_whole_or_completed(path, kind, depth):
-    """A Picture of 8 or 16 bits, with a note if the end of the file is missing."""
+def read_whole_or_mended(path, kind, depth):
+    """A Picture of 8 or 16 bits, with a note if the file is damaged."""
     try:
         return read_source(path, kind, depth)
     except (Image.DecompressionBombError, FileNotFoundError, PermissionError):
         raise
     except Exception:
-        from lowlight.mend import completed
-        content = None
+        from lowlight.mend import mended
+        found = None
         with contextlib.suppress(Exception):    # damage raises nearly every type
-            content = completed(path)
-        if content is None:
+            found = mended(path)
+        if found is None:
             raise
+        content, damage = found
         picture = read_source(io.BytesIO(content), kind, depth)
-        return picture._replace(note=f"{path}: the end of the file is missing; its last "
-                                     "rows may be wrong")
+        return picture._replace(note=f"{path}: {damage}")
 
 
 def read_source(source, kind, depth):

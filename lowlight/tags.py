@@ -76,14 +76,26 @@ def load_tags(path, grey=False):
         kind = kind_of(path)
         if kind == "raw":
             return Tags(raw_exif(path))
+        if starts_as_png(path):         # Pillow opens none of which a tag is damaged
+            info = png_info(path)
+            return tags_of(info, info_exif(info), grey)._replace(chunks=png_texts(path))
         with opened(path, kind) as image:
-            info = tag_info(image, path)
-            return Tags(image_exif(image, info),
-                        photo_profile(info.get("icc_profile") or b"", grey),
-                        upright_xmp(info.get("xmp") or b""), dots_per_inch(info),
-                        info.get("comment", b"") if image.format in JPEG_FORMATS else b"",
-                        png_texts(path) if image.format == "PNG" else ())
+            exif = image_exif(image)
+            comment = image.info.get("comment") if image.format in JPEG_FORMATS else None
+            return tags_of(image.info, exif, grey)._replace(comment=comment or b"")
     return Tags()
+
+
+def tags_of(info, exif, grey):
+    """The Tags in a PIL image's `info`, with EXIF bytes; `grey` as of `load_tags`."""
+    return Tags(exif, photo_profile(info.get("icc_profile") or b"", grey),
+                upright_xmp(info.get("xmp") or b""), dots_per_inch(info))
+
+
+def starts_as_png(path):
+    """Whether the file `path` is a PNG by its first bytes."""
+    with open_file(path) as file:
+        return file.read(4) == b"\x89PNG"
 
 
 def raw_exif(path):
@@ -92,7 +104,7 @@ def raw_exif(path):
     if content.startswith(b"FUJIFILMCCD-RAW"):
         start, length = struct.unpack_from(">LL", content, 84)
         with Image.open(io.BytesIO(content[start:start + length])) as preview:
-            return image_exif(preview, preview.info)
+            return image_exif(preview)
     content[:4] = RAW_AS_TIFF.get(bytes(content[:4]), content[:4])
     exif = Image.Exif()
     exif.load_from_fp(io.BytesIO(content))
@@ -108,18 +120,20 @@ def tag_info(image, source):
 
 
 def png_info(source):
-    """What Pillow's `info` holds of the tags of a PNG; empty if they are malformed."""
+    """What Pillow's `info` holds of the tags of a PNG, less those that are malformed."""
     with contextlib.suppress(Exception):
         with open_file(source) as file:
             chunks = list(png_chunks(file, TAG_CHUNKS))
-        # Pillow decodes the chunks, put before the one pixel of another PNG.
+        # Pillow decodes each chunk, put before the one pixel of another PNG.
         one_pixel = io.BytesIO()
         Image.new("L", (1, 1)).save(one_pixel, "PNG")
         header = one_pixel.getvalue()[:PNG_HEADER]
         rest = one_pixel.getvalue()[PNG_HEADER:]
-        tagged = header + b"".join(map(png_chunk, chunks)) + rest
-        with Image.open(io.BytesIO(tagged)) as image:
-            info = dict(image.info)
+        info = {}
+        for chunk in chunks:
+            tagged = io.BytesIO(header + png_chunk(chunk) + rest)
+            with contextlib.suppress(Exception), Image.open(tagged) as image:
+                info |= image.info
         if XMP_TITLE in info and "xmp" not in info:     # as libvips writes it
             info["xmp"] = info[XMP_TITLE].encode()
         for name, titles in PROFILE_TEXTS.items():
@@ -197,16 +211,19 @@ def orientation_of(info):
     return 1
 
 
-def image_exif(image, info):
-    """EXIF bytes of an open PIL image; empty if there is none or it is malformed.
-
-    `info`: as `tag_info` gives it.
-    """
+def image_exif(image):
+    """EXIF bytes of an open PIL image; empty if there is none or it is malformed."""
+    if image.format != "TIFF":
+        return info_exif(image.info)
     with contextlib.suppress(Exception):        # malformed EXIF raises many types
-        if image.format == "TIFF":
-            return directory_bytes(describing(image.getexif()))
-        if "exif" in info:
-            return upright_exif(info["exif"])
+        return directory_bytes(describing(image.getexif()))
+    return b""
+
+
+def info_exif(info):
+    """EXIF bytes in a PIL image's `info`; empty if there is none or it is malformed."""
+    with contextlib.suppress(Exception):
+        return upright_exif(info["exif"])
     return b""
 
 

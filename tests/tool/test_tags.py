@@ -235,3 +235,19 @@ def test_stars_and_keywords_of_windows_stay(tmp_path, source, target):
     with Image.open(tmp_path / target) as image:
         assert image.getexif()[0x4746] == 4
         assert bytes(image.getexif()[0x9C9E]).decode("utf-16-le") == "Köln\0"
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("damaged", [
+    chunk(b"iCCP", b"icc\0\0" + zlib.compress(bytes(900)))[:-1] + b"?",     # wrong sum
+    chunk(b"zTXt", b"workflow\0\0" + zlib.compress(bytes(2 ** 21)))])       # too large
+def test_damaged_tags_of_a_png_cost_neither_photo_nor_other_tags(tmp_path, rng, depth,
+                                                                 damaged):
+    photo = rng.integers(0, 255, (20, 30, 3)).astype(f"uint{depth}")
+    write_png(tmp_path / "a.png", photo, before=damaged + KINDS["exif"])
+    picture = files.read_picture(tmp_path / "a.png", depth)
+    assert np.array_equal(picture.photo, np.rot90(photo, -1))
+    assert (depth == 16) or "a.png: some of its tags are damaged" in picture.note
+    save_photo(tmp_path / "b.png", picture.photo, load_tags(tmp_path / "a.png"))
+    assert b"A camera" in load_tags(tmp_path / "b.png").exif
+    assert np.array_equal(load_photo(tmp_path / "b.png", depth), picture.photo)
