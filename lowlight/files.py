@@ -37,10 +37,14 @@ PREMULTIPLIED_ALPHA, STRAIGHT_ALPHA = 1, 2      # values of TIFF's tag ExtraSamp
 LARGEST_SIDE = {**dict.fromkeys(JPEG, 65500), ".webp": 16383}       # pixels
 CLIPS = {".mp4", ".mov", ".mkv", ".webm"}
 OTHER_CLIPS = {         # only read; the suffix of the result
-    **dict.fromkeys([".m4v", ".3gp", ".3g2", ".f4v", ".qt", ".gifv"], ".mp4"),
-    **dict.fromkeys([".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".mts", ".m2ts", ".flv",
-                     ".avi", ".divx", ".wmv", ".asf", ".ogv", ".ogm", ".dv", ".mxf",
-                     ".rm", ".rmvb", ".y4m"], ".mkv")}
+    **dict.fromkeys([".m4v", ".3gp", ".3g2", ".f4v", ".qt", ".gifv", ".lrv", ".insv",
+                     ".mp4v"], ".mp4"),
+    **dict.fromkeys([".mpg", ".mpeg", ".mpe", ".m2p", ".mod", ".tod", ".m1v", ".m2v",
+                     ".vob", ".vro", ".ts", ".tp", ".trp", ".mts", ".m2t", ".m2ts",
+                     ".flv", ".avi", ".divx", ".wmv", ".asf", ".wtv", ".ogv", ".ogm",
+                     ".dv", ".mxf", ".rm", ".rmvb", ".mk3d", ".nut", ".ivf", ".mjpg",
+                     ".mjpeg", ".h264", ".264", ".h265", ".265", ".hevc", ".y4m"],
+                    ".mkv")}
 NO_PHOTO = {".txt", ".md", ".json", ".csv", ".db", ".ini", ".xml", ".html", ".pdf",
             ".wav", ".mp3", ".m4a", ".zip", ".log", ".lnk", ".url", ".gpx",
             ".xmp", ".pp3", ".dop", ".cos", ".aae",         # what editors keep beside photos
