@@ -244,8 +244,7 @@ def row_bands(image):
 
 def to_rgb(image):
     """A PIL image of any mode as uint8 (H, W, 3); alpha is dropped, not blended."""
-    unit = image.mode == "F" and image.getextrema()[1] <= 1
-    white = 1 if unit else 65535                # of 16-bit and 32-bit grey
+    white = white_level(image)
     conversion = from_cmyk(image) if image.mode == "CMYK" else None
     photo = np.empty((image.height, image.width, 3), np.uint8)
     for rows, band in row_bands(image):
@@ -253,6 +252,16 @@ def to_rgb(image):
             band = conversion.apply(band)
         photo[rows] = band_to_rgb(band, white)
     return photo
+
+
+def white_level(image):
+    """The level of white in a PIL image of 12, 16 or 32 bits, all of which are grey."""
+    if image.mode == "F":                       # some go a little over their white
+        largest = image.getextrema()[1]
+        return 1 if largest <= 2 else 255 if largest <= 255 else 65535
+    if image.format == "TIFF":
+        return 2 ** min(image.tag_v2.get(Base.BitsPerSample, (16,))[0], 16) - 1
+    return 65535
 
 
 def from_cmyk(image):
@@ -293,7 +302,7 @@ def band_to_rgb(image, white):
 def read_sixteen_bits(source, kind, depth):
     """A Picture of uint16, or None if Pillow reads the file as well or better."""
     if kind == "heic":
-        return read_deep_heic(source) if depth == 16 else None
+        return read_deep_heic(source, depth)
     with open_file(source) as file:
         head = file.read(64)
         directory = first_directory(file, head)
@@ -310,14 +319,22 @@ def read_sixteen_bits(source, kind, depth):
     return None
 
 
-def read_deep_heic(source):
-    """A HEIC photo of 10 or 12 bits as a Picture of uint16, else None."""
+def read_deep_heic(source, depth):
+    """A HEIC photo of 10 or 12 bits as a Picture of uint16, one in HDR of uint8; None
+    for others, and where `depth` asks for 8 bits."""
     import pillow_heif
+
+    from lowlight.clips import HLG, PQ, hdr_to_sdr
     image = pillow_heif.open_heif(source, convert_hdr_to_8bit=False)
     check_pixels(*image.size)
     if image.mode not in ("RGB;16", "RGBA;16"):
         return None
-    return picture_of_samples(np.asarray(image))
+    colours = image.info.get("nclx_profile") or {}
+    transfer = colours.get("transfer_characteristics")
+    if transfer in (PQ, HLG):           # .HIF of cameras, which else look washed out
+        sdr = hdr_to_sdr(np.asarray(image)[..., :3], transfer)
+        return Picture(sdr, note=f"{source}: converted from HDR to SDR")
+    return picture_of_samples(np.asarray(image)) if depth == 16 else None
 
 
 def picture_of_samples(samples):

@@ -917,3 +917,34 @@ def test_pictures_behind_the_first_are_noted(tmp_path, rng, name, count):
     said = f"{name}: holds several pictures; only the first is enhanced" in result.note
     assert said == (count == 2 and name != "a.mpo")
     assert said or not result.note
+
+
+def test_a_photo_in_hdr_becomes_sdr(tmp_path):
+    """As .HIF of cameras: paper white, 203 candelas a square metre, is 0.58 in PQ."""
+    heif = pytest.importorskip("pillow_heif")
+    photo = np.full((48, 64, 3), round(0.5807 * 65535), np.uint16)
+    path = tmp_path / "a.hif"
+    for transfer, level in ((16, 245), (13, 148)):
+        heif.from_bytes("RGB;16", (64, 48), photo.tobytes()).save(
+            path, quality=95, color_primaries=9, transfer_characteristics=transfer,
+            matrix_coefficients=9)
+        for depth, spread in ((8, 1), (16, 257)):
+            assert load_photo(path, depth).mean() / spread == pytest.approx(level, abs=2)
+        result = files.enhance_photo(NETWORK, path, tmp_path / "b.jpg")
+        assert ("a.hif: converted from HDR to SDR" in result.note) == (transfer == 16)
+
+
+def test_the_white_of_floats_and_of_12_bits(tmp_path):
+    for white in (1, 255, 65535):
+        floats = np.array([[0, 0.5, 1, 1.01]], np.float32) * white
+        if white > 1:
+            floats[0, 3] = white
+        tifffile.imwrite(tmp_path / "a.tif", floats, photometric="minisblack")
+        assert load_photo(tmp_path / "a.tif")[0, :, 0].tolist() == [0, 128, 255, 255]
+    directory = TiffImagePlugin.ImageFileDirectory_v2()
+    directory.update({256: 2, 257: 1, 258: 12, 259: 1, 262: 1, 273: 0, 277: 1, 278: 1,
+                      279: 3})
+    with open(tmp_path / "b.tif", "wb") as file:
+        directory.save(file)
+        file.write(bytes.fromhex("800fff"))             # levels 2048 and 4095
+    assert load_photo(tmp_path / "b.tif")[0, :, 0].tolist() == [128, 255]
