@@ -46,7 +46,7 @@ def parse(arguments):
     add("--strength", metavar="X", type=share(), default=1.0,
         help="from 0, the photo as it was, to 1, all that the network does (default)")
     add("--overwrite", action="store_true", help="replace results that exist")
-    add("--format", choices=("jpg", "png", "webp", "tif"), help="of photos (default: "
+    add("--format", choices=("jpg", "png", "webp", "tif"), type=short_format, help="of photos (default: "
         "that of the photo; JPEG for raw and HEIC)")
     add("--depth", type=int, choices=(8, 16), default=8,
         help="bits a channel of photos; 16 makes PNG or TIFF (default: 8)")
@@ -66,6 +66,11 @@ def place(text):
     if not text:
         raise argparse.ArgumentTypeError("an empty name; the folder here is called .")
     return Path(text)
+
+
+def short_format(text):
+    """A type of argparse: a format as its suffix is written here, as jpg for JPEG."""
+    return {"jpeg": "jpg", "tiff": "tif"}.get(text.lower(), text.lower())
 
 
 def share(open_ends=False):
@@ -93,8 +98,8 @@ def out_error(options, found):
     if suffix not in files.WRITTEN | files.CLIPS:
         return (f"--out {options.out}: photos are written as JPEG, PNG, WebP, TIFF or BMP, "
                 "clips as MP4, MOV, MKV or WebM")
-    short = {**dict.fromkeys(files.JPEG, ".jpg"), ".tiff": ".tif"}.get(suffix, suffix)
-    if options.format and suffix in files.WRITTEN and short != f".{options.format}":
+    kind = "jpg" if suffix in files.JPEG else short_format(suffix[1:])
+    if options.format and suffix in files.WRITTEN and kind != options.format:
         return f"--out {options.out}: contradicts --format {options.format}"
     if options.depth == 16 and suffix in files.WRITTEN - files.SIXTEEN_BIT_FORMATS:
         return f"--out {options.out}: cannot hold --depth 16; take .png or .tif"
@@ -132,15 +137,20 @@ def find_inputs(inputs, out=None):
         if not path.is_dir() or is_locked(path):
             found.append((path, Path(path.name)))
             continue
-        below_out = out and out.resolve() not in (path.resolve(), *path.resolve().parents)
+        below_out = out and real(out) not in (real(path), *real(path).parents)
         for one in sorted(path.rglob("*")):
             inside = one.relative_to(path)
-            made = (out.resolve() in one.resolve().parents if below_out
+            made = (real(out) in real(one).parents if below_out
                     else out is None and one.stem.endswith(MADE))
             if ((one.is_file() or is_locked(one)) and not made
                     and not passed_over(inside)):
                 found.append((one, inside))
     return list({os.path.abspath(path): (path, below) for path, below in found}.values())
+
+
+def real(path):
+    """A path without links; unlike Path.resolve, it stands links that lead in circles."""
+    return Path(os.path.realpath(path))
 
 
 def is_locked(path):
@@ -193,12 +203,12 @@ def enhance_files(loaded, found, options, on_frame=lambda megapixels: None):
 
     The error is a ValueError or OSError that names file and remedy.
     """
-    taken, originals = set(), {path.resolve() for path, _ in found}
+    taken, originals = set(), {real(path) for path, _ in found}
     for path, below in found:
         target = result_path(path, below, options, taken)
         taken.add(target)
         try:
-            if target.resolve() in originals:
+            if real(target) in originals:
                 raise ValueError(f"{path}: would replace {target}; choose another folder")
             if os.path.exists(target) and not options.overwrite:    # any length of name
                 raise ValueError(f"{target}: exists; move it or add --overwrite")

@@ -450,7 +450,8 @@ def write_image(path, photo, alpha, tags, quality):
         image.putalpha(Image.fromarray(alpha))
     suffix = path.suffix.lower()
     tags = tags_for_jpeg(tags) if suffix in JPEG else tags
-    options = {name: value for name, value in tags._asdict().items() if value}
+    options = {name: value for name, value in tags._asdict().items()
+               if value not in (b"", ())}
     chunks = options.pop("chunks", ())
     if suffix == ".png":
         xmp = options.pop("xmp", b"").decode(errors="replace")

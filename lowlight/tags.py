@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from PIL import Image
 from PIL.ExifTags import IFD, Base
+from PIL.JpegImagePlugin import get_sampling
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from lowlight.kinds import kind_of, no_warnings, open_file, opened
@@ -53,6 +54,7 @@ class Tags(NamedTuple):
     xmp: bytes = b""
     dpi: tuple = ()             # dots an inch, across and down
     comment: bytes = b""        # of JPEG
+    subsampling: int = -1       # of the colours of JPEG, as Pillow counts it; -1: usual
     chunks: tuple = ()          # (kind, data) of texts and colours: from PNG into PNG
 
 
@@ -80,9 +82,11 @@ def load_tags(path, grey=False):
             info = png_info(path)
             return tags_of(info, info_exif(info), grey)._replace(chunks=png_texts(path))
         with opened(path, kind) as image:
-            exif = image_exif(image)
-            comment = image.info.get("comment") if image.format in JPEG_FORMATS else None
-            return tags_of(image.info, exif, grey)._replace(comment=comment or b"")
+            tags = tags_of(image.info, image_exif(image), grey)
+            if image.format in JPEG_FORMATS:
+                tags = tags._replace(comment=image.info.get("comment", b""),
+                                     subsampling=get_sampling(image))
+            return tags
     return Tags()
 
 

@@ -398,3 +398,25 @@ def test_what_cameras_and_editors_keep_beside_photos_is_passed_over(tmp_path, rn
         (tmp_path / "in" / name).write_text("x")
     assert run("in", "--out", "out")[0] == 0
     assert names(tmp_path / "out") == {"a.png"}
+
+
+def test_links_in_circles_are_named_and_the_rest_is_done(tmp_path, rng, run):
+    put(tmp_path / "in/a.png", rng)
+    (tmp_path / "in/loop.png").symlink_to("loop.png")
+    status, _, errors = run("in/loop.png", "in/a.png", "--out", "out")
+    assert status == 1 and "loop.png: not a readable photo" in errors
+    assert run("in", "--out", "in/out")[0] == 0
+    assert names(tmp_path / "out") == names(tmp_path / "in/out") == {"a.png"}
+    (tmp_path / "in/b.png").symlink_to("a.png")
+    (tmp_path / "out/b.png").symlink_to("b.png")
+    assert run("in/b.png", "--out", "out", "--overwrite")[0] == 0
+    assert lowlight.load_photo(tmp_path / "out/b.png").shape == (30, 40, 3)
+
+
+def test_a_format_may_be_written_otherwise(tmp_path, rng, run):
+    put(tmp_path / "a.png", rng)
+    for name in ("JPEG", "jpg", "Tiff"):
+        assert run("a.png", "--format", name, "--out", name)[0] == 0
+    assert names(tmp_path / "JPEG") == {"a.jpg"}
+    assert names(tmp_path / "Tiff") == {"a.tif"}
+    assert run("a.png", "--format", "jpeg", "--out", "b.jpe")[0] == 0

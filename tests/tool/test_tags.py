@@ -251,3 +251,13 @@ def test_damaged_tags_of_a_png_cost_neither_photo_nor_other_tags(tmp_path, rng, 
     save_photo(tmp_path / "b.png", picture.photo, load_tags(tmp_path / "a.png"))
     assert b"A camera" in load_tags(tmp_path / "b.png").exif
     assert np.array_equal(load_photo(tmp_path / "b.png", depth), picture.photo)
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+def test_the_colours_of_a_jpeg_are_as_fine_as_they_were(tmp_path, subsampling):
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.jpg", subsampling=subsampling)
+    found = load_tags(tmp_path / "a.jpg")
+    save_photo(tmp_path / "b.jpg", np.zeros((6, 8, 3), np.uint8), found)
+    assert load_tags(tmp_path / "b.jpg").subsampling == subsampling
+    for name in ("b.png", "b.webp", "b.tif", "b.bmp"):
+        save_photo(tmp_path / name, np.zeros((6, 8, 3), np.uint8), found)
