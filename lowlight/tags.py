@@ -105,6 +105,8 @@ def starts_as_png(path):
 def raw_exif(path):
     """EXIF bytes of a raw file: of its directories or, of Fujifilm, of its preview."""
     content = bytearray(path.read_bytes())
+    if content[4:8] == b"ftyp":
+        return directory_bytes(canon_directory(content))
     if content.startswith(b"FUJIFILMCCD-RAW"):
         start, length = struct.unpack_from(">LL", content, 84)
         with Image.open(io.BytesIO(content[start:start + length])) as preview:
@@ -113,6 +115,24 @@ def raw_exif(path):
     exif = Image.Exif()
     exif.load_from_fp(io.BytesIO(content))
     return directory_bytes(describing(exif))
+
+
+def canon_directory(content):
+    """The TIFF directory of a CR3 file, which has one for each group of tags."""
+    directory = ImageFileDirectory_v2()
+    for name, group in ((b"CMT1", None), (b"CMT2", IFD.Exif), (b"CMT4", IFD.GPSInfo)):
+        at = content.find(name)                 # after the length of this box, in 4 bytes
+        if at < 4:
+            continue
+        length, = struct.unpack_from(">L", content, at - 4)
+        exif = Image.Exif()
+        exif.load(bytes(content[at + 4:at - 4 + length]))
+        if group is None:
+            directory.update(describing(exif))
+        else:
+            directory[group] = {tag: as_read(value) for tag, value in exif.items()
+                                if tag not in OFFSETS}
+    return directory
 
 
 def tag_info(image, source):

@@ -261,3 +261,32 @@ def test_the_colours_of_a_jpeg_are_as_fine_as_they_were(tmp_path, subsampling):
     assert load_tags(tmp_path / "b.jpg").subsampling == subsampling
     for name in ("b.png", "b.webp", "b.tif", "b.bmp"):
         save_photo(tmp_path / name, np.zeros((6, 8, 3), np.uint8), found)
+
+
+def tiff_block(tags_and_values):
+    """The bytes of a TIFF directory, as the boxes of a CR3 hold them."""
+    exif = Image.Exif()
+    for tag, value in tags_and_values.items():
+        exif[tag] = value
+    return exif.tobytes().removeprefix(b"Exif\0\0")
+
+
+def test_tags_of_raw_files_of_canon(tmp_path):
+    def box(name, content):
+        return struct.pack(">L", 8 + len(content)) + name + content
+    groups = [{0x010F: "Canon", 0x0112: 6, 0x011A: 72.0},
+              {0x9003: "2026:11:22 00:00:00", 0x829A: 0.01, 0xA434: "RF 50mm"},
+              {1: "N", 2: (48.0, 8.0, 1.5)}]
+    blocks = [box(name, tiff_block(group))
+              for name, group in zip((b"CMT1", b"CMT2", b"CMT4"), groups)]
+    (tmp_path / "a.cr3").write_bytes(box(b"ftyp", b"crx \0\0\0\1crx isom")
+                                     + box(b"moov", b"".join(blocks)))
+    photo = np.zeros((6, 8, 3), np.uint8)
+    for name in ("b.jpg", "b.tif"):
+        save_photo(tmp_path / name, photo, load_tags(tmp_path / "a.cr3"))
+        with Image.open(tmp_path / name) as image:
+            exif = image.getexif()
+            assert (exif[0x010F], exif[0x0112]) == ("Canon", 1)
+            assert exif.get_ifd(0x8769)[0x9003] == "2026:11:22 00:00:00"
+            assert exif.get_ifd(0x8769)[0xA434] == "RF 50mm"
+            assert exif.get_ifd(0x8825)[2] == (48.0, 8.0, 1.5)
