@@ -19,8 +19,8 @@ from PIL import Image, PngImagePlugin
 from PIL.ExifTags import Base
 
 from lowlight.kinds import (HEIC, MAX_PIXELS, PACKAGES, RAW, TIFF_STARTS, check_pixels,
-                            first_directory, kind_of, no_warnings, open_file, opened,
-                            quiet_stderr)
+                            first_directory, kind_of, looks_like_clip, no_warnings,
+                            open_file, opened, quiet_stderr)
 from lowlight.photo import (BAND, TILE, eight_bits, enhance, grey_of, is_colourless,
                             mean_luma, quantise)
 from lowlight.tags import (PNG_HEADER, Tags, exif_directory, load_tags, orientation_of,
@@ -141,6 +141,10 @@ def read_picture(path, depth=8):
     except PermissionError:
         raise ValueError(f"{path}: may not be read; change its permissions") from None
     except Exception as error:                  # decoders raise nearly every type
+        if looks_like_clip(path):               # phones name a clip .MP, or as its photo
+            raise ValueError(f"{path}: a clip by its content; rename it, such as to "
+                             f"{path.stem}.mp4, and give it to the command lowlight"
+                             ) from None
         raise ValueError(f"{path}: not a readable photo ({describe(error)}); "
                          "replace it or convert it to PNG") from None
 

@@ -720,3 +720,15 @@ def test_the_time_code_stays(tmp_path, suffix):
     assert enhance_clip(NETWORK, source, tmp_path / f"out{suffix}").note == ""
     with open_clip(tmp_path / f"out{suffix}") as file:
         assert "01:00:00:12" in file.streams.video[0].metadata.values()
+
+
+@pytest.mark.parametrize("coded", ["a.mp4", "a.mov", "a.mkv", "a.avi", "a.flv", "a.mpg"])
+@pytest.mark.parametrize("name", ["IMG_1.jpg", "PXL.MP", "clip"])
+def test_a_clip_under_another_name_gets_the_remedy(tmp_path, capsys, coded, name):
+    coder = {".avi": "mpeg4", ".mpg": "mpeg2video"}.get(Path(coded).suffix, "libx264")
+    write_clip(tmp_path / coded, range(2), coder=coder).rename(tmp_path / name)
+    assert cli.main([str(tmp_path / name), "--out", str(tmp_path / "out")]) == 1
+    assert f"{name}: a clip by its content; rename it" in capsys.readouterr().err
+    (tmp_path / name).write_bytes(b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf")
+    assert cli.main([str(tmp_path / name), "--out", str(tmp_path / "out")]) == 1
+    assert f"{name}: not a readable photo" in capsys.readouterr().err
