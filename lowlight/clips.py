@@ -53,6 +53,12 @@ def import_av():
     return av
 
 
+def broadcast_start(clip):
+    """Seconds at which an open clip begins where that is only the clock of the sender."""
+    started = clip.format.name in ("mpegts", "mpeg") and clip.start_time
+    return started / 1_000_000 if started else 0.0
+
+
 class Outlook(NamedTuple):
     """What is known of a frame before it is enhanced.
 
@@ -183,15 +189,19 @@ def first_frame(path):
             if video is None:
                 raise ValueError(
                     f"{path}: no pictures in it; replace it or leave it out")
-            frame = next(clip.decode(video))
+            for packet in clip.demux(video):
+                with contextlib.suppress(import_av().FFmpegError):  # it may begin broken
+                    for frame in packet.decode():
+                        return frame
+        raise ValueError(f"{path}: not a readable clip (no picture of it is whole); "
+                         "replace it or leave it out")
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such file; check its name") from None
     except PermissionError:
         raise ValueError(f"{path}: may not be read; change its permissions") from None
-    except (import_av().FFmpegError, IndexError, StopIteration) as error:
+    except (import_av().FFmpegError, IndexError) as error:
         raise ValueError(f"{path}: not a readable clip ({type(error).__name__}: "
                          f"{error}); replace it or convert it to MP4") from None
-    return frame
 
 
 # HDR. Curves of ITU-R BT.2100 and matrix of BT.2087; what is white on paper has 203
@@ -387,6 +397,7 @@ class ClipCopy:
         self._pictures = add_pictures(result, self._video, first)
         self._copies, self._dropped_tracks, self._damaged_packets = {}, [], 0
         self._last_pts, self._times, self._numbers = -np.inf, [], itertools.count()
+        self._start = broadcast_start(source)       # seconds that the result leaves out
         self._end_time = 0.0            # seconds up to which anything has been written
         self.pictures_end_time = self.megapixels = 0.0
         self.missing_tags = []          # known once the result is closed
@@ -471,6 +482,9 @@ class ClipCopy:
         """Write a packet of sound or subtitles as it is, unless its time runs back."""
         self._end_time = max(self._end_time, end_time(packet))
         packet.stream = self._copies[packet.stream]
+        start = round(self._start / packet.time_base)
+        packet.dts -= start
+        packet.pts = packet.dts if packet.pts is None else packet.pts - start
         try:
             self._result.mux(packet)
         except import_av().ArgumentError:
@@ -482,7 +496,8 @@ class ClipCopy:
         picture = import_av().VideoFrame.from_ndarray(photo, "rgb24").reformat(
             coder.width, coder.height, coder.pix_fmt, dst_colorspace=coder.colorspace,
             dst_color_range=LIMITED_RANGE, interpolation=INTERPOLATION_FLAGS)
-        picture.pts, picture.time_base = frame.pts, frame.time_base
+        picture.time_base = frame.time_base
+        picture.pts = frame.pts - round(self._start / frame.time_base)
         picture.duration = frame.duration
         self._result.mux(self._pictures.encode(picture))
         self.pictures_end_time = max(self.pictures_end_time, end_time(frame))

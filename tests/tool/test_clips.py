@@ -732,3 +732,31 @@ def test_a_clip_under_another_name_gets_the_remedy(tmp_path, capsys, coded, name
     (tmp_path / name).write_bytes(b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf")
     assert cli.main([str(tmp_path / name), "--out", str(tmp_path / "out")]) == 1
     assert f"{name}: not a readable photo" in capsys.readouterr().err
+
+
+def test_a_broadcast_begins_at_zero(tmp_path):
+    """A recording of one begins at the time of day of the sender; MKV would show it."""
+    source = write_clip(tmp_path / "dark.mp4", range(24), sound=True)
+    with open_clip(source) as inside, av.open(str(tmp_path / "late.ts"), "w") as file:
+        copies = {track: file.add_stream_from_template(track) for track in inside.streams}
+        for packet in inside.demux():
+            if packet.size:
+                hour = round(3600 / packet.time_base)
+                packet.pts, packet.dts = packet.pts + hour, packet.dts + hour
+                packet.stream = copies[packet.stream]
+                file.mux(packet)
+    assert enhance_clip(NETWORK, tmp_path / "late.ts", tmp_path / "out.mkv").note == ""
+    with open_clip(tmp_path / "late.ts") as late, open_clip(tmp_path / "out.mkv") as out:
+        assert late.start_time > 3.59e9 and out.start_time == 0
+        before, after = ([float(packet.pts * packet.time_base) for packet in clip.demux()
+                          if packet.size] for clip in (late, out))
+        assert np.subtract(sorted(before), late.start_time / 1e6) == pytest.approx(
+            sorted(after), abs=0.002)
+
+
+def test_a_recording_that_begins_between_two_whole_pictures(tmp_path):
+    source = write_clip(tmp_path / "whole.ts", range(40), coder="libx264", gop_size=10)
+    content = source.read_bytes()
+    (tmp_path / "late.ts").write_bytes(content[len(content) * 3 // 10:])
+    result = enhance_clip(NETWORK, tmp_path / "late.ts", tmp_path / "out.mkv")
+    assert 15 <= len(read_clip(tmp_path / "out.mkv")[0]) <= 35, result
