@@ -130,8 +130,7 @@ def canon_directory(content):
         if group is None:
             directory.update(describing(exif))
         else:
-            directory[group] = {tag: as_read(value) for tag, value in exif.items()
-                                if tag not in OFFSETS}
+            directory[group] = writable(exif, group)
     return directory
 
 
@@ -318,13 +317,29 @@ def upright_xmp(xmp):
 def describing(exif):
     """The tags of a PIL Exif that describe the photo, not its file, for a TIFF."""
     directory = ImageFileDirectory_v2()
-    directory.update({tag: as_read(exif[tag]) for tag in DESCRIPTIVE & set(exif)})
+    directory.update(writable({tag: exif[tag] for tag in DESCRIPTIVE & set(exif)}))
     for group in {IFD.Exif, IFD.GPSInfo} & set(exif):
-        directory[group] = {tag: as_read(value) for tag, value
-                            in exif.get_ifd(group).items() if tag not in OFFSETS}
+        directory[group] = writable(exif.get_ifd(group), group)
     if Base.Orientation in directory:
         directory[Base.Orientation] = 1
     return directory
+
+
+def writable(found, group=None):
+    """Of the dictionary `found`, tag to value, what a directory of a TIFF can hold.
+
+    A value may be of a type that Pillow reads, but does not write. `group`: of IFD.
+    """
+    kept = {}
+    for tag, value in found.items():
+        value = AsRead(value) if isinstance(value, str) else value
+        alone = ImageFileDirectory_v2(group=group)
+        with contextlib.suppress(Exception):
+            alone[tag] = value
+            alone.tobytes()
+            if tag not in OFFSETS:
+                kept[tag] = value
+    return kept
 
 
 def exif_directory(block):
@@ -336,11 +351,6 @@ def exif_directory(block):
         directory.tobytes()                     # raises what writing it would
         return directory
     return ImageFileDirectory_v2()
-
-
-def as_read(value):
-    """A text that is written as it was read; other values as they are."""
-    return AsRead(value) if isinstance(value, str) else value
 
 
 def directory_bytes(directory):

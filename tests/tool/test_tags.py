@@ -290,3 +290,16 @@ def test_tags_of_raw_files_of_canon(tmp_path):
             assert exif.get_ifd(0x8769)[0x9003] == "2026:11:22 00:00:00"
             assert exif.get_ifd(0x8769)[0xA434] == "RF 50mm"
             assert exif.get_ifd(0x8825)[2] == (48.0, 8.0, 1.5)
+
+
+@pytest.mark.parametrize("kind", [2, 4, 5, 11])
+def test_a_tag_of_the_wrong_type_costs_no_other(tmp_path, kind):
+    """The unit of the resolution, a SHORT, as text, LONG, fraction or float."""
+    directory = struct.pack("<H HHLL HHLL L", 2, 0x010F, 2, 6, 38, 0x0128, kind, 1, 44, 0)
+    exif = b"Exif\0\0II*\0" + struct.pack("<L", 8) + directory + b"Canon\0" + bytes(8)
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.jpg", exif=exif)
+    found = load_tags(tmp_path / "a.jpg")
+    for name in ("b.tif", "b.jpg"):
+        save_photo(tmp_path / name, np.zeros((6, 8, 3), np.uint8), found)
+        with Image.open(tmp_path / name) as image:
+            assert image.getexif()[0x010F] == "Canon"
