@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lowlight.files import CLIPS, Result, private_mode, whole_file
-from lowlight.photo import LUMA, TILE, enhance, make_thumbnail, mean_luma, quantise
+from lowlight.photo import (LUMA, TILE, colour_as_before, enhance, make_thumbnail,
+                            mean_luma, quantise)
 
 BLACK = 1 / 255         # mean luma of a frame below which it shows only noise
 MOST_ABOVE = 1.08       # how much brighter a frame of a clip may be than as a photo
@@ -127,7 +128,7 @@ class ClipEnhancer:
             outlook = self._outlooks.popleft()
         else:
             outlook = Outlook(self._begins_scene(thumbnail))
-        alone = self._enhance(frame, thumbnail=thumbnail)
+        alone = colour_as_before(self._enhance(frame, thumbnail=thumbnail), frame)
         decided = log_gain(frame, alone)
         correction = np.exp(self._smooth(decided, outlook, is_black(frame)) - decided)
         levels = quantise(np.arange(256) / 255 * correction, np.uint8)

@@ -21,8 +21,8 @@ from PIL.ExifTags import Base
 from lowlight.kinds import (HEIC, MAX_PIXELS, PACKAGES, RAW, TIFF_STARTS, check_pixels,
                             first_directory, kind_of, looks_like_clip, no_warnings,
                             open_file, opened, quiet_stderr)
-from lowlight.photo import (BAND, TILE, eight_bits, enhance, grey_of, is_colourless,
-                            mean_luma, quantise)
+from lowlight.photo import (BAND, TILE, colour_as_before, eight_bits, enhance, mean_luma,
+                            quantise)
 from lowlight.tags import (PNG_HEADER, Tags, exif_directory, load_tags, orientation_of,
                            png_info, png_tags, tag_info, tags_for_jpeg)
 
@@ -549,9 +549,7 @@ def enhance_picture(network, picture, settings):
     """A Picture brightened, of `settings.depth` bits; one without colour gets none."""
     photo = enhance(network, picture.photo, settings.brightness, settings.strength,
                     settings.tile)
-    if is_colourless(picture.photo):
-        grey = grey_of(photo)
-        photo = np.broadcast_to(grey[..., None], photo.shape)
+    photo = colour_as_before(photo, picture.photo)
     return with_depth(picture._replace(photo=photo), settings.depth)
 
 

@@ -760,3 +760,14 @@ def test_a_recording_that_begins_between_two_whole_pictures(tmp_path):
     (tmp_path / "late.ts").write_bytes(content[len(content) * 3 // 10:])
     result = enhance_clip(NETWORK, tmp_path / "late.ts", tmp_path / "out.mkv")
     assert 15 <= len(read_clip(tmp_path / "out.mkv")[0]) <= 35, result
+
+
+def test_a_clip_without_colour_gets_none():
+    """As of an infrared camera; one coloured pixel, and it is a clip in colour."""
+    network = Network(lambda photo, *_: photo ** np.float32([0.4, 0.5, 0.6]), 16, 8)
+    frame = np.repeat(picture()[..., :1], 3, axis=2)
+    bright = ClipEnhancer(network, 25)(frame)
+    assert np.ptp(bright.astype(int), axis=2).max() == 0
+    assert mean_luma(bright) > 1.5 * mean_luma(frame)
+    frame[0, 0] = 9, 0, 0
+    assert np.ptp(ClipEnhancer(network, 25)(frame).astype(int), axis=2).max() > 5
