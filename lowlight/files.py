@@ -6,6 +6,7 @@ imported by the first file that needs them.
 import contextlib
 import io
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -35,6 +36,7 @@ SEVERAL_PICTURES = {"GIF", "PNG", "WEBP", "TIFF", "AVIF"}   # formats of Pillow
 GREY_MODES = {"1", "L", "LA", "La"}             # of Pillow
 PREMULTIPLIED_ALPHA, STRAIGHT_ALPHA = 1, 2      # values of TIFF's tag ExtraSamples
 LARGEST_SIDE = {**dict.fromkeys(JPEG, 65500), ".webp": 16383}       # pixels
+NCLX = re.compile(rb"colrnclx..(..)", re.DOTALL)        # of AVIF: its transfer
 CLIPS = {".mp4", ".mov", ".mkv", ".webm"}
 OTHER_CLIPS = {         # only read; the suffix of the result
     **dict.fromkeys([".m4v", ".3gp", ".3g2", ".f4v", ".qt", ".gifv", ".lrv", ".insv",
@@ -310,6 +312,8 @@ def read_sixteen_bits(source, kind, depth):
     with open_file(source) as file:
         head = file.read(64)
         directory = first_directory(file, head)
+    if head[8:12] in (b"avif", b"avis"):
+        return read_deep_avif(source, depth)
     # Of TIFF with 16 bits Pillow misreads some kinds and refuses others; of PNG it takes
     # the high bytes.
     if head.startswith(TIFF_STARTS):
@@ -328,17 +332,36 @@ def read_deep_heic(source, depth):
     for others, and where `depth` asks for 8 bits."""
     import pillow_heif
 
-    from lowlight.clips import HLG, PQ, hdr_to_sdr
+    from lowlight.clips import HLG, PQ
     image = pillow_heif.open_heif(source, convert_hdr_to_8bit=False)
     check_pixels(*image.size)
     if image.mode not in ("RGB;16", "RGBA;16"):
         return None
     colours = image.info.get("nclx_profile") or {}
     transfer = colours.get("transfer_characteristics")
+    picture = picture_of_samples(np.asarray(image))
     if transfer in (PQ, HLG):           # .HIF of cameras, which else look washed out
-        sdr = hdr_to_sdr(np.asarray(image)[..., :3], transfer)
-        return Picture(sdr, note=f"{source}: converted from HDR to SDR")
-    return picture_of_samples(np.asarray(image)) if depth == 16 else None
+        return in_sdr(picture, transfer, source)
+    return picture if depth == 16 else None
+
+
+def read_deep_avif(source, depth):
+    """As `read_deep_heic` for an AVIF photo, of which Pillow reads 8 bits."""
+    from lowlight.clips import HLG, PQ
+    with open_file(source) as file:
+        colours = NCLX.search(file.read(2 ** 16))
+    transfer = int.from_bytes(colours[1], "big") if colours else None
+    is_hdr = transfer in (PQ, HLG)
+    # libvips turns it upright.
+    picture = read_deep_scan(source, True, 1) if is_hdr or depth == 16 else None
+    return in_sdr(picture, transfer, source) if picture and is_hdr else picture
+
+
+def in_sdr(picture, transfer, source):
+    """A Picture in HDR, coded by `transfer`, as one of uint8 in SDR, with a note."""
+    from lowlight.clips import hdr_to_sdr
+    return Picture(hdr_to_sdr(picture.photo, transfer),
+                   note=f"{source}: converted from HDR to SDR")
 
 
 def picture_of_samples(samples):

@@ -948,3 +948,33 @@ def test_the_white_of_floats_and_of_12_bits(tmp_path):
         directory.save(file)
         file.write(bytes.fromhex("800fff"))             # levels 2048 and 4095
     assert load_photo(tmp_path / "b.tif")[0, :, 0].tolist() == [128, 255]
+
+
+def write_deep_avif(path, photo, transfer):
+    """An AVIF of 10 bits of a uint16 photo (H, W, 3), in BT.2020 and full range."""
+    av = pytest.importorskip("av")
+    with av.open(str(path), "w", format="avif") as file:
+        stream = file.add_stream("libsvtav1", rate=1, options={"crf": "5"})
+        stream.height, stream.width, stream.pix_fmt = *photo.shape[:2], "yuv420p10le"
+        coder = stream.codec_context
+        coder.colorspace, coder.color_primaries, coder.color_trc = 9, 9, transfer
+        coder.color_range = 2
+        frame = av.VideoFrame.from_ndarray(photo, "rgb48le").reformat(
+            format="yuv420p10le", dst_colorspace=9, dst_color_range=2)
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+
+
+def test_avif_of_10_bits_keeps_them_and_hdr_becomes_sdr(tmp_path):
+    levels = np.linspace(0, 65535, 256).astype(np.uint16)
+    ramp = np.broadcast_to(levels[None, :, None], (64, 256, 3))
+    write_deep_avif(tmp_path / "a.avif", ramp, 1)
+    deep = load_photo(tmp_path / "a.avif", 16)
+    assert np.abs(deep - ramp.astype(float)).mean() < 400
+    assert (deep % 257 > 0).mean() > 0.5                # not 8 bits, spread
+    white = np.full((64, 64, 3), round(0.5807 * 65535), np.uint16)  # of paper, in PQ
+    write_deep_avif(tmp_path / "b.avif", white, 16)
+    for depth, spread in ((8, 1), (16, 257)):
+        picture = files.read_picture(tmp_path / "b.avif", depth)
+        assert picture.photo.mean() / spread == pytest.approx(245, abs=2)
+        assert "b.avif: converted from HDR to SDR" in picture.note
