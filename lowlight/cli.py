@@ -109,7 +109,8 @@ def out_error(options, found):
 def passed_over(path):
     """Whether a path within a folder is hidden, a note or a leftover of some system."""
     return (path.suffix.lower() in files.NO_PHOTO
-            or path.name.endswith(":Zone.Identifier")       # of Windows, seen from Linux
+            # Of Windows, seen from Linux; what ExifTool and editors keep of a change.
+            or path.name.endswith((":Zone.Identifier", "_original", "~"))
             or any(part.startswith(".") or part.lower() in SYSTEM_NAMES
                    for part in path.parts))
 

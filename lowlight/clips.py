@@ -404,6 +404,7 @@ class ClipCopy:
         self.missing_tags = []          # known once the result is closed
         self.frame_rate = float(frame_rate(self._video))
         self._was_hdr, self._had_alpha = is_hdr(first), has_alpha(self._video, first)
+        self._bits = first.format.components[0].bits
         for track in source.streams:
             if track.type in ("audio", "subtitle"):
                 self._add_track(track)
@@ -519,6 +520,8 @@ class ClipCopy:
                  for kind in dict.fromkeys(self._dropped_tracks)]
         if self._was_hdr:
             notes.append("converted from HDR to SDR")
+        elif self._bits > 8:
+            notes.append(f"its {self._bits} bits a channel became 8")
         if self._had_alpha:
             notes.append("its transparency is lost")
         if self.missing_tags:

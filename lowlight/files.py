@@ -25,7 +25,7 @@ from lowlight.kinds import (HEIC, MAX_PIXELS, PACKAGES, RAW, TIFF_STARTS, check_
 from lowlight.photo import (BAND, TILE, colour_as_before, eight_bits, enhance, mean_luma,
                             quantise)
 from lowlight.tags import (PNG_HEADER, Tags, exif_directory, load_tags, orientation_of,
-                           png_info, png_tags, tag_info, tags_for_jpeg)
+                           png_info, png_tags, tag_info, tags_for_jpeg, with_sides)
 
 JPEG = {".jpg", ".jpeg", ".jpe", ".jfif"}
 TIFF = {".tif", ".tiff"}
@@ -431,6 +431,7 @@ def save_photo(path, photo, tags=None, quality=95, alpha=None, mode=0o666):
     """
     path, tags = Path(path), tags or Tags()
     check_format(path, photo, alpha)
+    tags = tags._replace(exif=with_sides(tags.exif, *photo.shape[:2]))
     if path.suffix.lower() == ".webp" and photo.ndim == 2:      # which has no grey
         photo = np.stack([photo] * 3, -1)
     if tags.icc_profile[16:20] != (b"GRAY" if photo.ndim == 2 else b"RGB "):

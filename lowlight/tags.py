@@ -268,6 +268,26 @@ def upright_exif(exif):
     return b"Exif\0\0" + bytes(exif)
 
 
+def with_sides(exif, height, width):
+    """EXIF bytes that give the photo these sides, in pixels, where they give it any."""
+    sides = {Base.ImageWidth: width, Base.ImageLength: height,
+             Base.ExifImageWidth: width, Base.ExifImageHeight: height}
+    block = bytearray(exif.removeprefix(b"Exif\0\0"))
+    with contextlib.suppress(KeyError, struct.error):       # what is malformed stays
+        order = {b"II*\0": "<", b"MM\0*": ">"}[bytes(block[:4])]
+        directories = list(struct.unpack_from(order + "L", block, 4))
+        for start in directories:               # the first one and, within it, EXIF's
+            count, = struct.unpack_from(order + "H", block, start)
+            for entry in range(start + 2, start + 2 + 12 * count, 12):
+                tag, _, _, value = struct.unpack_from(order + "HHLL", block, entry)
+                if tag in sides:
+                    struct.pack_into(order + "HLL", block, entry + 2, 4, 1, sides[tag])
+                if tag == IFD.Exif and len(directories) == 1:
+                    directories.append(value)
+        return b"Exif\0\0" + bytes(block)
+    return exif
+
+
 def drop_preview(exif, order, directory):
     """Take the preview that EXIF's second directory points to out of a bytearray.
 

@@ -440,7 +440,7 @@ def test_a_lamp_stays_white_while_the_light_fades(released):
 
 def test_a_clip_that_is_black_throughout_is_enhanced_like_a_photo(released):
     frame = np.zeros((48, 64, 3), np.uint8)
-    frame[::8, ::8] = 5
+    frame[::8, ::8] = 5, 4, 5
     enhancer = ClipEnhancer(released, RATE)
     enhancer.look_ahead([frame] * 3)
     assert np.array_equal(enhancer(frame), enhance(released, frame))
@@ -771,3 +771,10 @@ def test_a_clip_without_colour_gets_none():
     assert mean_luma(bright) > 1.5 * mean_luma(frame)
     frame[0, 0] = 9, 0, 0
     assert np.ptp(ClipEnhancer(network, 25)(frame).astype(int), axis=2).max() > 5
+
+
+@pytest.mark.parametrize("pixels, note", [
+    ("yuv420p", ""), ("yuv420p10le", "its 10 bits a channel became 8")])
+def test_bits_that_are_lost_are_noted(tmp_path, pixels, note):
+    source = write_clip(tmp_path / "dark.mkv", range(2), pixels=pixels)
+    assert enhance_clip(NETWORK, source, tmp_path / "out.mkv").note.endswith(note)

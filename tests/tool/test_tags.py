@@ -303,3 +303,25 @@ def test_a_tag_of_the_wrong_type_costs_no_other(tmp_path, kind):
         save_photo(tmp_path / name, np.zeros((6, 8, 3), np.uint8), found)
         with Image.open(tmp_path / name) as image:
             assert image.getexif()[0x010F] == "Canon"
+
+
+@pytest.mark.parametrize("source", ["a.jpg", "a.heic"])
+@pytest.mark.parametrize("target", ["b.jpg", "b.tif", "b.png"])
+def test_the_sides_in_exif_are_those_of_the_upright_photo(tmp_path, source, target):
+    exif, image = Image.Exif(), Image.new("RGB", (80, 60))
+    exif[0x0112], exif[0x0100], exif[0x0101] = 6, 80, 60
+    exif.get_ifd(0x8769).update({0xA002: 80, 0xA003: 60, 0x9003: "2026:11:22 00:00:00"})
+    if source == "a.heic":
+        heif = pytest.importorskip("pillow_heif")
+        heif.from_pillow(image).save(tmp_path / source, exif=exif.tobytes())
+    else:
+        image.save(tmp_path / source, exif=exif)
+    save_photo(tmp_path / target, load_photo(tmp_path / source),
+               load_tags(tmp_path / source))
+    with Image.open(tmp_path / target) as result:
+        exif = result.getexif()
+        group = exif.get_ifd(0x8769)
+        assert result.size == (60, 80)
+        assert (group[0xA002], group[0xA003]) == (60, 80)
+        assert (exif.get(0x0100, 60), exif.get(0x0101, 80)) == (60, 80)
+        assert group[0x9003] == "2026:11:22 00:00:00"
