@@ -3,6 +3,7 @@ import argparse
 import contextlib
 import glob
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -225,6 +226,14 @@ def open_closed_streams():
             setattr(sys, name, open(os.devnull, "r+"))
 
 
+def stop_as_by_ctrl_c():
+    """Let `kill` and a closed terminal end the work as Ctrl-C does, which tidies up."""
+    for name in ("SIGTERM", "SIGHUP"):              # Windows has but the first
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) == signal.SIG_DFL:   # nohup ignores it
+            signal.signal(number, signal.default_int_handler)
+
+
 def print_line(text):
     """Print `text`; no reader, no room and a narrow encoding are no errors of the work."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
@@ -237,6 +246,7 @@ def print_line(text):
 def main(arguments=None):
     """Enhance what the command line names; returns the exit status."""
     open_closed_streams()
+    stop_as_by_ctrl_c()
     options = parse(arguments)
     try:
         loaded = network.load(options.weights)
