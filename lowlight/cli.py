@@ -47,8 +47,8 @@ def parse(arguments):
     add("--strength", metavar="X", type=share(), default=1.0,
         help="from 0, the photo as it was, to 1, all that the network does (default)")
     add("--overwrite", action="store_true", help="replace results that exist")
-    add("--format", choices=("jpg", "png", "webp", "tif"), type=short_format, help="of photos (default: "
-        "that of the photo; JPEG for raw and HEIC)")
+    add("--format", choices=("jpg", "png", "webp", "tif"), type=short_format,
+        help="of photos (default: that of the photo; JPEG for raw and HEIC)")
     add("--depth", type=int, choices=(8, 16), default=8,
         help="bits a channel of photos; 16 makes PNG or TIFF (default: 8)")
     add("--quality", metavar="Q", type=int, choices=range(1, 101), default=95,

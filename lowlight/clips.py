@@ -397,13 +397,15 @@ class ClipCopy:
         self._video = source.streams.best("video")
         self._pictures = add_pictures(result, self._video, first)
         self._copies, self._dropped_tracks, self._damaged_packets = {}, [], 0
-        self._last_pts, self._times, self._numbers = -np.inf, [], itertools.count()
+        self._last_pts, self._times = -np.inf, []
+        self._numbers = itertools.count()           # of pictures without times
         self._start = broadcast_start(source)       # seconds that the result leaves out
         self._end_time = 0.0            # seconds up to which anything has been written
         self.pictures_end_time = self.megapixels = 0.0
         self.missing_tags = []          # known once the result is closed
         self.frame_rate = float(frame_rate(self._video))
-        self._was_hdr, self._had_alpha = is_hdr(first), has_alpha(self._video, first)
+        self._was_hdr = is_hdr(first)
+        self._had_alpha = has_alpha(self._video, first)
         self._bits = first.format.components[0].bits
         for track in source.streams:
             if track.type in ("audio", "subtitle"):
@@ -486,7 +488,8 @@ class ClipCopy:
         packet.stream = self._copies[packet.stream]
         start = round(self._start / packet.time_base)
         packet.dts -= start
-        packet.pts = packet.dts if packet.pts is None else packet.pts - start
+        if packet.pts is not None:
+            packet.pts -= start
         try:
             self._result.mux(packet)
         except import_av().ArgumentError:

@@ -49,8 +49,8 @@ OTHER_CLIPS = {         # only read; the suffix of the result
                     ".mkv")}
 NO_PHOTO = {".txt", ".md", ".json", ".csv", ".db", ".ini", ".xml", ".html", ".pdf",
             ".wav", ".mp3", ".m4a", ".zip", ".log", ".lnk", ".url", ".gpx",
-            ".xmp", ".pp3", ".dop", ".cos", ".aae",         # what editors keep beside photos
-            ".thm", ".lrv", ".lrf", ".srt",                 # what cameras keep beside clips
+            ".xmp", ".pp3", ".dop", ".cos", ".aae",         # of editors
+            ".thm", ".lrv", ".lrf", ".srt",                 # of cameras, beside clips
             ".bdm", ".cpi", ".mpl", ".tdt", ".tid", ".ctg"}
 
 
@@ -262,9 +262,11 @@ def to_rgb(image):
 
 def white_level(image):
     """The level of white in a PIL image of 12, 16 or 32 bits, all of which are grey."""
-    if image.mode == "F":                       # some go a little over their white
+    if image.mode == "F":
         largest = image.getextrema()[1]
-        return 1 if largest <= 2 else 255 if largest <= 255 else 65535
+        if largest <= 2:                        # some go a little over their white
+            return 1
+        return 255 if largest <= 255 else 65535
     if image.format == "TIFF":
         return 2 ** min(image.tag_v2.get(Base.BitsPerSample, (16,))[0], 16) - 1
     return 65535
@@ -339,10 +341,11 @@ def read_deep_heic(source, depth):
         return None
     colours = image.info.get("nclx_profile") or {}
     transfer = colours.get("transfer_characteristics")
+    is_hdr = transfer in (PQ, HLG)      # .HIF of cameras, which else look washed out
+    if depth == 8 and not is_hdr:
+        return None
     picture = picture_of_samples(np.asarray(image))
-    if transfer in (PQ, HLG):           # .HIF of cameras, which else look washed out
-        return in_sdr(picture, transfer, source)
-    return picture if depth == 16 else None
+    return in_sdr(picture, transfer, source) if is_hdr else picture
 
 
 def read_deep_avif(source, depth):
@@ -424,10 +427,10 @@ def save_photo(path, photo, tags=None, quality=95, alpha=None, mode=0o666):
     """Write a photo (H, W, 3) or grey (H, W), in the format of the suffix of `path`.
 
     uint8 or uint16; uint16 goes into PNG and TIFF. `tags`: what `load_tags` returns; BMP
-    holds only the resolution. `quality`: of JPEG and WebP. `alpha`: (H, W) of the type of the photo, for
-    PNG, WebP and TIFF. `mode`: permissions, less those of the umask. The file is
-    written whole or not at all. Raises ValueError where the format cannot hold the photo,
-    OSError where there is no room.
+    holds only the resolution. `quality`: of JPEG and WebP. `alpha`: (H, W) of the type of
+    the photo, for PNG, WebP and TIFF. `mode`: permissions, less those of the umask. The
+    file is written whole or not at all. Raises ValueError where the format cannot hold
+    the photo, OSError where there is no room.
     """
     path, tags = Path(path), tags or Tags()
     check_format(path, photo, alpha)

@@ -1,7 +1,7 @@
 """Tags of photo files: EXIF, colour profile (ICC), XMP and the like, for an upright photo.
 
-EXIF of JPEG, PNG, WebP and HEIC is a block of bytes in which only the orientation is
-changed, so that texts in any encoding and the notes of camera makers stay what they
+EXIF of JPEG, PNG, WebP and HEIC is a block of bytes in which only the orientation and
+the sides are changed, so that texts in any encoding and the notes of camera makers stay what they
 were. In TIFF and raw it is mixed with tags that say how pixels lie.
 """
 import contextlib
@@ -24,7 +24,7 @@ DESCRIPTIVE = {
     Base.YResolution, Base.ResolutionUnit, Base.Software, Base.DateTime, Base.Artist,
     Base.Copyright, Base.DateTimeOriginal, Base.DocumentName, Base.HostComputer,
     Base.Rating, Base.RatingPercent, Base.XPTitle, Base.XPComment, Base.XPAuthor,
-    Base.XPKeywords, Base.XPSubject}            # the last: of Windows
+    Base.XPKeywords, Base.XPSubject}            # XP: of Windows
 LARGEST_JPEG_EXIF = 65533                       # bytes of one segment
 LARGEST_JPEG_XMP = 65504                        # the same, less its title
 OFFSETS = {Base.MakerNote, IFD.Interop}         # point to places, so cannot be moved
