@@ -175,14 +175,22 @@ def result_suffix(path, kind=None, depth=8):
     return ".png"
 
 
+def identity(path):
+    """What tells one file from another where names do not: 1.JPG may be 1.jpg; or None."""
+    with contextlib.suppress(OSError):
+        status = os.stat(path)
+        return status.st_dev, status.st_ino
+    return None
+
+
 def result_path(path, below, options, taken):
-    """Where the result of `path` goes, under a name that is not in the set `taken`."""
+    """Where the result of `path` goes; neither its name nor its identity is in `taken`."""
     if names_file(options.out):
         return options.out
     suffix = result_suffix(path, options.format, options.depth)
     target = (options.out / below.with_suffix(suffix) if options.out
               else path.with_name(f"{path.stem}{MADE}{suffix}"))
-    while target in taken:                      # 1.gif beside 1.png
+    while target in taken or identity(target) in taken:     # 1.nef beside 1.JPG
         target = target.with_name(target.name + suffix)
     return target
 
@@ -214,7 +222,9 @@ def enhance_files(loaded, found, options, on_frame=lambda megapixels: None):
                 raise ValueError(f"{path}: would replace {target}; choose another folder")
             if os.path.exists(target) and not options.overwrite:    # any length of name
                 raise ValueError(f"{target}: exists; move it or add --overwrite")
-            yield enhance_file(loaded, path, target, options, on_frame)
+            result = enhance_file(loaded, path, target, options, on_frame)
+            taken.add(identity(target) or target)
+            yield result
         except (ValueError, OSError) as error:
             yield error
 

@@ -423,3 +423,16 @@ def test_a_format_may_be_written_otherwise(tmp_path, rng, run):
     assert names(tmp_path / "JPEG") == {"a.jpg"}
     assert names(tmp_path / "Tiff") == {"a.tif"}
     assert run("a.png", "--format", "jpeg", "--out", "b.jpe")[0] == 0
+
+
+def test_no_result_replaces_another_where_case_makes_no_name(tmp_path, rng, run):
+    """As on a Mac, with the raw photo beside its JPEG; a link stands for its disk."""
+    heif = pytest.importorskip("pillow_heif")
+    put(tmp_path / "in/1.JPG", rng, format="JPEG")
+    with Image.open(tmp_path / "in/1.JPG") as image:
+        heif.from_pillow(image).save(tmp_path / "in/1.heic")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/1.jpg").symlink_to("1.JPG")
+    assert run("in", "--out", "out", "--overwrite")[0] == 0
+    assert names(tmp_path / "out") == {"1.JPG", "1.jpg", "1.jpg.jpg"}
+    assert (tmp_path / "out/1.jpg").is_symlink()
