@@ -241,7 +241,8 @@ def stop_as_by_ctrl_c():
     for name in ("SIGTERM", "SIGHUP"):              # Windows has but the first
         number = getattr(signal, name, None)
         if number and signal.getsignal(number) == signal.SIG_DFL:   # nohup ignores it
-            signal.signal(number, signal.default_int_handler)
+            with contextlib.suppress(ValueError):                   # in a thread
+                signal.signal(number, signal.default_int_handler)
 
 
 def print_line(text):
