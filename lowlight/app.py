@@ -86,6 +86,13 @@ def enhance(loaded, path, target, brightness, strength):
     return files.enhance_photo(loaded, path, target, settings)
 
 
+def without_folders(message, *paths):
+    """A message that calls the files `paths` by their names alone."""
+    for path in paths:
+        message = message.replace(f"{path.parent}{os.sep}", "")
+    return message
+
+
 def brighten_photo(loaded, path, brightness, strength, folder):
     """Brighten the photo file `path` into a new folder in `folder`: a Brightened.
 
@@ -104,7 +111,7 @@ def brighten_photo(loaded, path, brightness, strength, folder):
     except BaseException:
         shutil.rmtree(folder)
         raise
-    return Brightened(target, before, after, result.note.replace(f"{folder}{os.sep}", ""))
+    return Brightened(target, before, after, without_folders(result.note, target, path))
 
 
 def brighten(loaded, paths, brightness, strength, folder, progress):
@@ -124,7 +131,7 @@ def brighten(loaded, paths, brightness, strength, folder, progress):
                                               strength, folder))
             messages += [results[-1].note] if results[-1].note else []
         except (ValueError, OSError) as error:
-            messages.append(str(error).replace(f"{path.parent}{os.sep}", ""))
+            messages.append(without_folders(str(error), path))
         yield results, messages
 
 

@@ -3,6 +3,7 @@ import argparse
 import contextlib
 import glob
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -35,9 +36,9 @@ def parse(arguments):
         "lowlight", description="Brighten dark photos and clips, of any size.",
         epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("inputs", nargs="+", metavar="INPUT", type=Path,
+    add("inputs", nargs="+", metavar="INPUT", type=place,
         help="a photo, a clip (mp4, mov, mkv, webm, avi, ...) or a folder")
-    add("--out", metavar="PLACE", type=Path, help="folder for the results, or the file "
+    add("--out", metavar="PLACE", type=place, help="folder for the results, or the file "
         "for a single one (default: beside each input, as NAME-bright)")
     add("--weights", metavar="FILE", help=".onnx, or .keras as CNN.ipynb writes it "
         "(default: the released weights)")
@@ -46,8 +47,8 @@ def parse(arguments):
     add("--strength", metavar="X", type=share(), default=1.0,
         help="from 0, the photo as it was, to 1, all that the network does (default)")
     add("--overwrite", action="store_true", help="replace results that exist")
-    add("--format", choices=("jpg", "png", "webp", "tif"), help="of photos (default: "
-        "that of the photo; JPEG for raw and HEIC)")
+    add("--format", choices=("jpg", "png", "webp", "tif"), type=short_format,
+        help="of photos (default: that of the photo; JPEG for raw and HEIC)")
     add("--depth", type=int, choices=(8, 16), default=8,
         help="bits a channel of photos; 16 makes PNG or TIFF (default: 8)")
     add("--quality", metavar="Q", type=int, choices=range(1, 101), default=95,
@@ -59,6 +60,18 @@ def parse(arguments):
     if options.depth == 16 and options.format in ("jpg", "webp"):
         parser.error(f"--format {options.format} cannot hold --depth 16; take png or tif")
     return options
+
+
+def place(text):
+    """A type of argparse: a path; "" would be the current folder, and is a mistake."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name; the folder here is called .")
+    return Path(text)
+
+
+def short_format(text):
+    """A type of argparse: a format as its suffix is written here, as jpg for JPEG."""
+    return {"jpeg": "jpg", "tiff": "tif"}.get(text.lower(), text.lower())
 
 
 def share(open_ends=False):
@@ -86,8 +99,8 @@ def out_error(options, found):
     if suffix not in files.WRITTEN | files.CLIPS:
         return (f"--out {options.out}: photos are written as JPEG, PNG, WebP, TIFF or BMP, "
                 "clips as MP4, MOV, MKV or WebM")
-    short = {".jpeg": ".jpg", ".tiff": ".tif"}.get(suffix, suffix)
-    if options.format and suffix in files.WRITTEN and short != f".{options.format}":
+    kind = "jpg" if suffix in files.JPEG else short_format(suffix[1:])
+    if options.format and suffix in files.WRITTEN and kind != options.format:
         return f"--out {options.out}: contradicts --format {options.format}"
     if options.depth == 16 and suffix in files.WRITTEN - files.SIXTEEN_BIT_FORMATS:
         return f"--out {options.out}: cannot hold --depth 16; take .png or .tif"
@@ -97,7 +110,8 @@ def out_error(options, found):
 def passed_over(path):
     """Whether a path within a folder is hidden, a note or a leftover of some system."""
     return (path.suffix.lower() in files.NO_PHOTO
-            or path.name.endswith(":Zone.Identifier")       # of Windows, seen from Linux
+            # Of Windows, seen from Linux; what ExifTool and editors keep of a change.
+            or path.name.endswith((":Zone.Identifier", "_original", "~"))
             or any(part.startswith(".") or part.lower() in SYSTEM_NAMES
                    for part in path.parts))
 
@@ -114,24 +128,36 @@ def expand_wildcards(path):
 def find_inputs(inputs, out=None):
     """[(path, path below the result folder)] of photos and clips, also in folders.
 
-    Wildcards are expanded. In folders, hidden files, notes, leftovers of systems and
-    what an earlier call has made are passed over.
+    Wildcards are expanded, and what is named twice is found once. In folders, hidden
+    files, notes, leftovers of systems and what an earlier call has made are passed over.
+    A folder that may not be listed is found as if it were a photo, to be reported.
     """
     found, paths = [], []
     for path in inputs:
         paths += expand_wildcards(path)
     for path in paths:
-        if not path.is_dir():
+        if not path.is_dir() or is_locked(path):
             found.append((path, Path(path.name)))
             continue
-        below_out = out and out.resolve() not in (path.resolve(), *path.resolve().parents)
+        below_out = out and real(out) not in (real(path), *real(path).parents)
         for one in sorted(path.rglob("*")):
             inside = one.relative_to(path)
-            made = (out.resolve() in one.resolve().parents if below_out
+            made = (real(out) in real(one).parents if below_out
                     else out is None and one.stem.endswith(MADE))
-            if one.is_file() and not made and not passed_over(inside):
+            if ((one.is_file() or is_locked(one)) and not made
+                    and not passed_over(inside)):
                 found.append((one, inside))
-    return found
+    return list({os.path.abspath(path): (path, below) for path, below in found}.values())
+
+
+def real(path):
+    """A path without links; unlike Path.resolve, it stands links that lead in circles."""
+    return Path(os.path.realpath(path))
+
+
+def is_locked(path):
+    """Whether `path` is a folder that may not be listed."""
+    return path.is_dir() and not os.access(path, os.R_OK | os.X_OK)
 
 
 def result_suffix(path, kind=None, depth=8):
@@ -149,14 +175,22 @@ def result_suffix(path, kind=None, depth=8):
     return ".png"
 
 
+def identity(path):
+    """What tells one file from another where names do not: 1.JPG may be 1.jpg; or None."""
+    with contextlib.suppress(OSError):
+        status = os.stat(path)
+        return status.st_dev, status.st_ino
+    return None
+
+
 def result_path(path, below, options, taken):
-    """Where the result of `path` goes, under a name that is not in the set `taken`."""
+    """Where the result of `path` goes; neither its name nor its identity is in `taken`."""
     if names_file(options.out):
         return options.out
     suffix = result_suffix(path, options.format, options.depth)
     target = (options.out / below.with_suffix(suffix) if options.out
               else path.with_name(f"{path.stem}{MADE}{suffix}"))
-    while target in taken:                      # 1.gif beside 1.png
+    while target in taken or identity(target) in taken:     # 1.nef beside 1.JPG
         target = target.with_name(target.name + suffix)
     return target
 
@@ -179,22 +213,51 @@ def enhance_files(loaded, found, options, on_frame=lambda megapixels: None):
 
     The error is a ValueError or OSError that names file and remedy.
     """
-    taken, originals = set(), {path.resolve() for path, _ in found}
+    taken, originals = set(), {real(path) for path, _ in found}
     for path, below in found:
         target = result_path(path, below, options, taken)
         taken.add(target)
         try:
-            if target.resolve() in originals:
+            if real(target) in originals:
                 raise ValueError(f"{path}: would replace {target}; choose another folder")
-            if target.exists() and not options.overwrite:
+            if os.path.exists(target) and not options.overwrite:    # any length of name
                 raise ValueError(f"{target}: exists; move it or add --overwrite")
-            yield enhance_file(loaded, path, target, options, on_frame)
+            result = enhance_file(loaded, path, target, options, on_frame)
+            taken.add(identity(target) or target)
+            yield result
         except (ValueError, OSError) as error:
             yield error
 
 
+def open_closed_streams():
+    """What is printed leads nowhere where a stream is closed, as under pythonw."""
+    for name in ("stdin", "stdout", "stderr"):      # each takes the lowest descriptor
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+"))
+
+
+def stop_as_by_ctrl_c():
+    """Let `kill` and a closed terminal end the work as Ctrl-C does, which tidies up."""
+    for name in ("SIGTERM", "SIGHUP"):              # Windows has but the first
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) == signal.SIG_DFL:   # nohup ignores it
+            with contextlib.suppress(ValueError):                   # in a thread
+                signal.signal(number, signal.default_int_handler)
+
+
+def print_line(text):
+    """Print `text`; no reader, no room and a narrow encoding are no errors of the work."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except OSError:
+        sys.stdout = open(os.devnull, "w")          # or Python complains at its end
+
+
 def main(arguments=None):
     """Enhance what the command line names; returns the exit status."""
+    open_closed_streams()
+    stop_as_by_ctrl_c()
     options = parse(arguments)
     try:
         loaded = network.load(options.weights)
@@ -227,9 +290,9 @@ def main(arguments=None):
                 if result.note:
                     tqdm.write(f"note: {result.note}", file=sys.stderr)
             bar.update()
-    place = options.out or "beside the inputs"
-    print(f"{done} files, {megapixels:.1f} megapixels in "
-          f"{time.perf_counter() - start:.1f} s; {failed} failed; results: {place}")
+    print_line(f"{done} files, {megapixels:.1f} megapixels in "
+               f"{time.perf_counter() - start:.1f} s; {failed} failed; "
+               f"results: {options.out or 'beside the inputs'}")
     if done + failed < len(found):
         print(f"stopped; {len(found) - done - failed} files are left", file=sys.stderr)
     return int(done < len(found))

@@ -1,6 +1,7 @@
 """Clips in and out: same container, frame times and sound; exposure without flicker."""
 import contextlib
 import gc
+import itertools
 import os
 from collections import deque
 from fractions import Fraction
@@ -12,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lowlight.files import CLIPS, Result, private_mode, whole_file
-from lowlight.photo import LUMA, TILE, enhance, make_thumbnail, mean_luma, quantise
+from lowlight.photo import (LUMA, TILE, colour_as_before, enhance, make_thumbnail,
+                            mean_luma, quantise)
 
 BLACK = 1 / 255         # mean luma of a frame below which it shows only noise
 MOST_ABOVE = 1.08       # how much brighter a frame of a clip may be than as a photo
@@ -25,7 +27,7 @@ CODERS = {"h264": ("libx264", {"crf": "18", "bf": "0"}),  # B-frames blur the la
 WEBM_KINDS = {"vp8", "vp9", "av1"}              # their coders round odd sides up
 TAGS_OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder",
                     "duration"}                 # true of the source file only
-TAGS_OF_TRACKS = {"title", "language", "handler_name", "creation_time"}
+TAGS_OF_TRACKS = {"title", "language", "handler_name", "creation_time", "timecode"}
 TAGS_OF_MP4 = {"title", "artist", "album", "album_artist", "composer", "date", "genre",
                "comment", "copyright", "description", "synopsis", "creation_time",
                "location", "location-eng"}      # others need an option of FFmpeg
@@ -50,6 +52,12 @@ def import_av():
                          ) from None
     av.logging.set_level(av.logging.PANIC)      # errors are raised, so not printed too
     return av
+
+
+def broadcast_start(clip):
+    """Seconds at which an open clip begins where that is only the clock of the sender."""
+    started = clip.format.name in ("mpegts", "mpeg") and clip.start_time
+    return started / 1_000_000 if started else 0.0
 
 
 class Outlook(NamedTuple):
@@ -120,7 +128,7 @@ class ClipEnhancer:
             outlook = self._outlooks.popleft()
         else:
             outlook = Outlook(self._begins_scene(thumbnail))
-        alone = self._enhance(frame, thumbnail=thumbnail)
+        alone = colour_as_before(self._enhance(frame, thumbnail=thumbnail), frame)
         decided = log_gain(frame, alone)
         correction = np.exp(self._smooth(decided, outlook, is_black(frame)) - decided)
         levels = quantise(np.arange(256) / 255 * correction, np.uint8)
@@ -182,11 +190,19 @@ def first_frame(path):
             if video is None:
                 raise ValueError(
                     f"{path}: no pictures in it; replace it or leave it out")
-            frame = next(clip.decode(video))
-    except (import_av().FFmpegError, IndexError, StopIteration) as error:
+            for packet in clip.demux(video):
+                with contextlib.suppress(import_av().FFmpegError):  # it may begin broken
+                    for frame in packet.decode():
+                        return frame
+        raise ValueError(f"{path}: not a readable clip (no picture of it is whole); "
+                         "replace it or leave it out")
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such file; check its name") from None
+    except PermissionError:
+        raise ValueError(f"{path}: may not be read; change its permissions") from None
+    except (import_av().FFmpegError, IndexError) as error:
         raise ValueError(f"{path}: not a readable clip ({type(error).__name__}: "
                          f"{error}); replace it or convert it to MP4") from None
-    return frame
 
 
 # HDR. Curves of ITU-R BT.2100 and matrix of BT.2087; what is white on paper has 203
@@ -248,6 +264,14 @@ def hdr_to_sdr(photo, transfer):
     return result
 
 
+def has_alpha(video, first):
+    """Whether something shows through the pictures of a stream; `first`: its first frame."""
+    if "alpha_mode" in map(str.lower, video.metadata):      # of VP8 and VP9
+        return True
+    return (any(part.is_alpha for part in first.format.components)
+            and first.to_ndarray(format="rgba")[..., 3].min() < 255)
+
+
 def colour_space(frame):
     """FFmpeg's number of a frame's colour space; the usual one where it says none."""
     if frame.colorspace in COLOUR_SPACES:
@@ -282,7 +306,13 @@ def pictures(path):
 
 def frame_rate(video):
     """Frames a second of a stream; the usual number where it does not say."""
-    return video.average_rate or Fraction(25)
+    said = video.guessed_rate if is_bare(video) else video.average_rate
+    return said or Fraction(25)
+
+
+def is_bare(video):
+    """Whether a stream knows no times, as that of a file .h264."""
+    return video.start_time is None
 
 
 def end_time(part):
@@ -340,9 +370,10 @@ def copy_track_tags(track, copy):
     copy.disposition = track.disposition
 
 
-def is_chapters(track):
-    """Whether a data track holds the names of chapters, as in MP4 and MOV."""
-    return track.name == "bin_data" and bool(track.container.chapters())
+def is_written_anew(track):
+    """Whether a data track holds the chapters or the time code, which are tags here."""
+    return ("timecode" in track.metadata
+            or track.name == "bin_data" and bool(track.container.chapters()))
 
 
 def writing_options(target, source):
@@ -367,11 +398,15 @@ class ClipCopy:
         self._pictures = add_pictures(result, self._video, first)
         self._copies, self._dropped_tracks, self._damaged_packets = {}, [], 0
         self._last_pts, self._times = -np.inf, []
+        self._numbers = itertools.count()           # of pictures without times
+        self._start = broadcast_start(source)       # seconds that the result leaves out
         self._end_time = 0.0            # seconds up to which anything has been written
         self.pictures_end_time = self.megapixels = 0.0
         self.missing_tags = []          # known once the result is closed
         self.frame_rate = float(frame_rate(self._video))
         self._was_hdr = is_hdr(first)
+        self._had_alpha = has_alpha(self._video, first)
+        self._bits = first.format.components[0].bits
         for track in source.streams:
             if track.type in ("audio", "subtitle"):
                 self._add_track(track)
@@ -379,7 +414,7 @@ class ClipCopy:
                 self._add_attachment(track)
             elif track.type == "video" and track is not self._video:
                 self._dropped_tracks.append("second video")
-            elif track.type == "data" and not is_chapters(track):
+            elif track.type == "data" and not is_written_anew(track):
                 self._dropped_tracks.append("data")
         copy_track_tags(self._video, self._pictures)
         result.metadata.update(describing_tags(source))
@@ -439,6 +474,8 @@ class ClipCopy:
         for frame in frames:
             if self._times:             # AVI knows when frames are shown, not which
                 frame.pts = heappop(self._times)
+            if frame.pts is None and is_bare(self._video):
+                frame.pts = round(next(self._numbers) / self.frame_rate / frame.time_base)
             if frame.pts is None or frame.pts <= self._last_pts:
                 self._damaged_packets += 1
             else:
@@ -449,6 +486,10 @@ class ClipCopy:
         """Write a packet of sound or subtitles as it is, unless its time runs back."""
         self._end_time = max(self._end_time, end_time(packet))
         packet.stream = self._copies[packet.stream]
+        start = round(self._start / packet.time_base)
+        packet.dts -= start
+        if packet.pts is not None:
+            packet.pts -= start
         try:
             self._result.mux(packet)
         except import_av().ArgumentError:
@@ -460,7 +501,8 @@ class ClipCopy:
         picture = import_av().VideoFrame.from_ndarray(photo, "rgb24").reformat(
             coder.width, coder.height, coder.pix_fmt, dst_colorspace=coder.colorspace,
             dst_color_range=LIMITED_RANGE, interpolation=INTERPOLATION_FLAGS)
-        picture.pts, picture.time_base = frame.pts, frame.time_base
+        picture.time_base = frame.time_base
+        picture.pts = frame.pts - round(self._start / frame.time_base)
         picture.duration = frame.duration
         self._result.mux(self._pictures.encode(picture))
         self.pictures_end_time = max(self.pictures_end_time, end_time(frame))
@@ -481,6 +523,10 @@ class ClipCopy:
                  for kind in dict.fromkeys(self._dropped_tracks)]
         if self._was_hdr:
             notes.append("converted from HDR to SDR")
+        elif self._bits > 8:
+            notes.append(f"its {self._bits} bits a channel became 8")
+        if self._had_alpha:
+            notes.append("its transparency is lost")
         if self.missing_tags:
             notes.append("its tags cannot be kept: " + ", ".join(self.missing_tags))
         if self._damaged_packets:

@@ -6,6 +6,7 @@ imported by the first file that needs them.
 import contextlib
 import io
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -19,29 +20,38 @@ from PIL import Image, PngImagePlugin
 from PIL.ExifTags import Base
 
 from lowlight.kinds import (HEIC, MAX_PIXELS, PACKAGES, RAW, TIFF_STARTS, check_pixels,
-                            first_directory, kind_of, no_warnings, open_file, opened,
-                            quiet_stderr)
-from lowlight.photo import (BAND, TILE, eight_bits, enhance, grey_of, is_colourless,
-                            mean_luma, quantise)
-from lowlight.tags import (PNG_HEADER, Tags, dots_per_inch, exif_directory, load_tags,
-                           orientation_of, png_info, png_tags, tag_info, tags_for_jpeg)
+                            first_directory, kind_of, looks_like_clip, no_warnings,
+                            open_file, opened, quiet_stderr)
+from lowlight.photo import (BAND, TILE, colour_as_before, eight_bits, enhance, mean_luma,
+                            quantise)
+from lowlight.tags import (PNG_HEADER, Tags, exif_directory, load_tags, orientation_of,
+                           png_info, png_tags, tag_info, tags_for_jpeg, with_sides)
 
-WRITTEN = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
-JPEG = {".jpg", ".jpeg"}
+JPEG = {".jpg", ".jpeg", ".jpe", ".jfif"}
 TIFF = {".tif", ".tiff"}
+WRITTEN = JPEG | TIFF | {".png", ".webp", ".bmp"}
 SIXTEEN_BIT_FORMATS = {".png"} | TIFF
 ALPHA_FORMATS = {".png", ".webp"} | TIFF
+SEVERAL_PICTURES = {"GIF", "PNG", "WEBP", "TIFF", "AVIF"}   # formats of Pillow
 GREY_MODES = {"1", "L", "LA", "La"}             # of Pillow
 PREMULTIPLIED_ALPHA, STRAIGHT_ALPHA = 1, 2      # values of TIFF's tag ExtraSamples
-LARGEST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}      # pixels
+LARGEST_SIDE = {**dict.fromkeys(JPEG, 65500), ".webp": 16383}       # pixels
+NCLX = re.compile(rb"colrnclx..(..)", re.DOTALL)        # of AVIF: its transfer
 CLIPS = {".mp4", ".mov", ".mkv", ".webm"}
 OTHER_CLIPS = {         # only read; the suffix of the result
-    **dict.fromkeys([".m4v", ".3gp", ".3g2", ".f4v", ".qt", ".gifv"], ".mp4"),
-    **dict.fromkeys([".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".mts", ".m2ts", ".flv",
-                     ".avi", ".divx", ".wmv", ".asf", ".ogv", ".ogm", ".dv", ".mxf",
-                     ".rm", ".rmvb", ".y4m"], ".mkv")}
+    **dict.fromkeys([".m4v", ".3gp", ".3g2", ".f4v", ".qt", ".gifv", ".lrv", ".insv",
+                     ".mp4v"], ".mp4"),
+    **dict.fromkeys([".mpg", ".mpeg", ".mpe", ".m2p", ".mod", ".tod", ".m1v", ".m2v",
+                     ".vob", ".vro", ".ts", ".tp", ".trp", ".mts", ".m2t", ".m2ts",
+                     ".flv", ".avi", ".divx", ".wmv", ".asf", ".wtv", ".ogv", ".ogm",
+                     ".dv", ".mxf", ".rm", ".rmvb", ".mk3d", ".nut", ".ivf", ".mjpg",
+                     ".mjpeg", ".h264", ".264", ".h265", ".265", ".hevc", ".y4m"],
+                    ".mkv")}
 NO_PHOTO = {".txt", ".md", ".json", ".csv", ".db", ".ini", ".xml", ".html", ".pdf",
-            ".xmp", ".aae", ".thm"}             # the last three: of raw, HEIC and clips
+            ".wav", ".mp3", ".m4a", ".zip", ".log", ".lnk", ".url", ".gpx",
+            ".xmp", ".pp3", ".dop", ".cos", ".aae",         # of editors
+            ".thm", ".lrv", ".lrf", ".srt",                 # of cameras, beside clips
+            ".bdm", ".cpi", ".mpl", ".tdt", ".tid", ".ctg"}
 
 
 class Result(NamedTuple):
@@ -124,7 +134,7 @@ def read_picture(path, depth=8):
     try:
         if kind == "raw":
             return picture_of_samples(develop(path, depth))
-        return with_depth(read_whole_or_completed(path, kind, depth), depth)
+        return with_depth(read_whole_or_mended(path, kind, depth), depth)
     except Image.DecompressionBombError:
         raise ValueError(f"{path}: refused, more than {MAX_PIXELS:,} "
                          "pixels; scale it down first") from None
@@ -133,26 +143,30 @@ def read_picture(path, depth=8):
     except PermissionError:
         raise ValueError(f"{path}: may not be read; change its permissions") from None
     except Exception as error:                  # decoders raise nearly every type
+        if looks_like_clip(path):               # phones name a clip .MP, or as its photo
+            raise ValueError(f"{path}: a clip by its content; rename it, such as to "
+                             f"{path.stem}.mp4, and give it to the command lowlight"
+                             ) from None
         raise ValueError(f"{path}: not a readable photo ({describe(error)}); "
                          "replace it or convert it to PNG") from None
 
 
-def read_whole_or_completed(path, kind, depth):
-    """A Picture of 8 or 16 bits, with a note if the end of the file is missing."""
+def read_whole_or_mended(path, kind, depth):
+    """A Picture of 8 or 16 bits, with a note if the file is damaged."""
     try:
         return read_source(path, kind, depth)
     except (Image.DecompressionBombError, FileNotFoundError, PermissionError):
         raise
     except Exception:
-        from lowlight.mend import completed
-        content = None
+        from lowlight.mend import mended
+        found = None
         with contextlib.suppress(Exception):    # damage raises nearly every type
-            content = completed(path)
-        if content is None:
+            found = mended(path)
+        if found is None:
             raise
+        content, damage = found
         picture = read_source(io.BytesIO(content), kind, depth)
-        return picture._replace(note=f"{path}: the end of the file is missing; its last "
-                                     "rows may be wrong")
+        return picture._replace(note=f"{path}: {damage}")
 
 
 def read_source(source, kind, depth):
@@ -236,8 +250,7 @@ def row_bands(image):
 
 def to_rgb(image):
     """A PIL image of any mode as uint8 (H, W, 3); alpha is dropped, not blended."""
-    unit = image.mode == "F" and image.getextrema()[1] <= 1
-    white = 1 if unit else 65535                # of 16-bit and 32-bit grey
+    white = white_level(image)
     conversion = from_cmyk(image) if image.mode == "CMYK" else None
     photo = np.empty((image.height, image.width, 3), np.uint8)
     for rows, band in row_bands(image):
@@ -245,6 +258,18 @@ def to_rgb(image):
             band = conversion.apply(band)
         photo[rows] = band_to_rgb(band, white)
     return photo
+
+
+def white_level(image):
+    """The level of white in a PIL image of 12, 16 or 32 bits, all of which are grey."""
+    if image.mode == "F":
+        largest = image.getextrema()[1]
+        if largest <= 2:                        # some go a little over their white
+            return 1
+        return 255 if largest <= 255 else 65535
+    if image.format == "TIFF":
+        return 2 ** min(image.tag_v2.get(Base.BitsPerSample, (16,))[0], 16) - 1
+    return 65535
 
 
 def from_cmyk(image):
@@ -285,10 +310,12 @@ def band_to_rgb(image, white):
 def read_sixteen_bits(source, kind, depth):
     """A Picture of uint16, or None if Pillow reads the file as well or better."""
     if kind == "heic":
-        return read_deep_heic(source) if depth == 16 else None
+        return read_deep_heic(source, depth)
     with open_file(source) as file:
         head = file.read(64)
         directory = first_directory(file, head)
+    if head[8:12] in (b"avif", b"avis"):
+        return read_deep_avif(source, depth)
     # Of TIFF with 16 bits Pillow misreads some kinds and refuses others; of PNG it takes
     # the high bytes.
     if head.startswith(TIFF_STARTS):
@@ -302,14 +329,42 @@ def read_sixteen_bits(source, kind, depth):
     return None
 
 
-def read_deep_heic(source):
-    """A HEIC photo of 10 or 12 bits as a Picture of uint16, else None."""
+def read_deep_heic(source, depth):
+    """A HEIC photo of 10 or 12 bits as a Picture of uint16, one in HDR of uint8; None
+    for others, and where `depth` asks for 8 bits."""
     import pillow_heif
+
+    from lowlight.clips import HLG, PQ
     image = pillow_heif.open_heif(source, convert_hdr_to_8bit=False)
     check_pixels(*image.size)
     if image.mode not in ("RGB;16", "RGBA;16"):
         return None
-    return picture_of_samples(np.asarray(image))
+    colours = image.info.get("nclx_profile") or {}
+    transfer = colours.get("transfer_characteristics")
+    is_hdr = transfer in (PQ, HLG)      # .HIF of cameras, which else look washed out
+    if depth == 8 and not is_hdr:
+        return None
+    picture = picture_of_samples(np.asarray(image))
+    return in_sdr(picture, transfer, source) if is_hdr else picture
+
+
+def read_deep_avif(source, depth):
+    """As `read_deep_heic` for an AVIF photo, of which Pillow reads 8 bits."""
+    from lowlight.clips import HLG, PQ
+    with open_file(source) as file:
+        colours = NCLX.search(file.read(2 ** 16))
+    transfer = int.from_bytes(colours[1], "big") if colours else None
+    is_hdr = transfer in (PQ, HLG)
+    # libvips turns it upright.
+    picture = read_deep_scan(source, True, 1) if is_hdr or depth == 16 else None
+    return in_sdr(picture, transfer, source) if picture and is_hdr else picture
+
+
+def in_sdr(picture, transfer, source):
+    """A Picture in HDR, coded by `transfer`, as one of uint8 in SDR, with a note."""
+    from lowlight.clips import hdr_to_sdr
+    return Picture(hdr_to_sdr(picture.photo, transfer),
+                   note=f"{source}: converted from HDR to SDR")
 
 
 def picture_of_samples(samples):
@@ -372,13 +427,14 @@ def save_photo(path, photo, tags=None, quality=95, alpha=None, mode=0o666):
     """Write a photo (H, W, 3) or grey (H, W), in the format of the suffix of `path`.
 
     uint8 or uint16; uint16 goes into PNG and TIFF. `tags`: what `load_tags` returns; BMP
-    holds none. `quality`: of JPEG and WebP. `alpha`: (H, W) of the type of the photo, for
-    PNG, WebP and TIFF. `mode`: permissions, less those of the umask. The file is
-    written whole or not at all. Raises ValueError where the format cannot hold the photo,
-    OSError where there is no room.
+    holds only the resolution. `quality`: of JPEG and WebP. `alpha`: (H, W) of the type of
+    the photo, for PNG, WebP and TIFF. `mode`: permissions, less those of the umask. The
+    file is written whole or not at all. Raises ValueError where the format cannot hold
+    the photo, OSError where there is no room.
     """
     path, tags = Path(path), tags or Tags()
     check_format(path, photo, alpha)
+    tags = tags._replace(exif=with_sides(tags.exif, *photo.shape[:2]))
     if path.suffix.lower() == ".webp" and photo.ndim == 2:      # which has no grey
         photo = np.stack([photo] * 3, -1)
     if tags.icc_profile[16:20] != (b"GRAY" if photo.ndim == 2 else b"RGB "):
@@ -425,14 +481,16 @@ def write_image(path, photo, alpha, tags, quality):
         image.putalpha(Image.fromarray(alpha))
     suffix = path.suffix.lower()
     tags = tags_for_jpeg(tags) if suffix in JPEG else tags
-    options = {name: value for name, value in tags._asdict().items() if value}
+    options = {name: value for name, value in tags._asdict().items()
+               if value not in (b"", ())}
+    chunks = options.pop("chunks", ())
     if suffix == ".png":
         xmp = options.pop("xmp", b"").decode(errors="replace")
         options["pnginfo"] = PngImagePlugin.PngInfo()
         if xmp:
             options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp)
-    if suffix == ".bmp":                        # holds no tags
-        options = {}
+        for kind, data in chunks:
+            options["pnginfo"].add(kind, data)
     image.save(path, quality=quality, **options)
 
 
@@ -456,6 +514,9 @@ def write_tiff(path, photo, alpha, tags):
         Base.StripByteCounts: height * width * channels * photo.itemsize})
     if alpha is not None:
         directory[Base.ExtraSamples] = STRAIGHT_ALPHA
+    if tags.dpi:
+        directory[Base.XResolution], directory[Base.YResolution] = tags.dpi
+        directory[Base.ResolutionUnit] = 2                      # inch
     if tags.icc_profile:
         directory[Base.InterColorProfile] = tags.icc_profile
     if tags.xmp:
@@ -477,8 +538,8 @@ def write_deep_png(path, photo, alpha, tags):
         interpretation="grey16" if photo.ndim == 2 else "rgb16")
     if alpha is not None:
         image = image.bandjoin(pyvips.Image.new_from_array(np.ascontiguousarray(alpha)))
-    dots = dots_per_inch(tags.exif) / 25.4      # a millimetre; libvips writes 1 else
-    image = image.copy(xres=dots, yres=dots)
+    across, down = tags.dpi or (72, 72)         # as of cameras; libvips writes 25.4 else
+    image = image.copy(xres=across / 25.4, yres=down / 25.4)    # dots a millimetre
     # libvips would write EXIF of its own making, and XMP where few look for it.
     with tempfile.TemporaryFile(dir=path.parent) as pixels, open(path, "wb") as file:
         try:
@@ -503,13 +564,19 @@ def brightness_note(path, photo, brightness):
             "had from its pure black and white")
 
 
+def pictures_note(path):
+    """Empty unless the photo file `path` is an animation or has several pages."""
+    with contextlib.suppress(Exception), opened(path) as image:
+        if image.format in SEVERAL_PICTURES and image.is_animated:
+            return f"{path}: holds several pictures; only the first is enhanced"
+    return ""
+
+
 def enhance_picture(network, picture, settings):
     """A Picture brightened, of `settings.depth` bits; one without colour gets none."""
     photo = enhance(network, picture.photo, settings.brightness, settings.strength,
                     settings.tile)
-    if is_colourless(picture.photo):
-        grey = grey_of(photo)
-        photo = np.broadcast_to(grey[..., None], photo.shape)
+    photo = colour_as_before(photo, picture.photo)
     return with_depth(picture._replace(photo=photo), settings.depth)
 
 
@@ -520,11 +587,13 @@ def enhance_photo(network, path, target, settings=Settings()):
     """
     path, target = Path(path), Path(target)
     # The darkest levels of a raw photo, which 8 bits round away, are worth reading.
-    depth = 16 if kind_of(path) == "raw" else settings.depth
+    kind = kind_of(path)
+    depth = 16 if kind == "raw" else settings.depth
     picture = enhance_picture(network, read_picture(path, depth), settings)
     photo, alpha = picture.photo, picture.alpha
     tags = load_tags(path, picture.is_grey)
-    notes = [picture.note, brightness_note(target, photo, settings.brightness)]
+    notes = [picture.note, pictures_note(path) if kind == "other" else "",
+             brightness_note(target, photo, settings.brightness)]
     if alpha is not None and target.suffix.lower() in WRITTEN - ALPHA_FORMATS:
         alpha = None
         notes.append(f"{target}: its transparency is lost; PNG, WebP and TIFF keep it")

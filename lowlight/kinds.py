@@ -25,6 +25,7 @@ PHOTO_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF")
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")          # the last two: BigTIFF
 RAW_STARTS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"\0MRM", b"FOVb",
               b"II\x1a\0\0\0HEAPCCDR", b"II*\0\x10\0\0\0CR")
+CLIP_STARTS = (b"\x1aE\xdf\xa3", b"FLV", b"OggS", b"\0\0\1\xba")     # MKV, WebM; MPEG
 PHASE_ONE = (b"IIII", b"MMMM")              # bytes 8 to 12 of what is TIFF otherwise
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
@@ -72,6 +73,16 @@ def kind_of_brands(head):
     if brands & {b"avif", b"avis"} or not brands & HEIC_BRANDS:
         return "other"
     return "heic"
+
+
+def looks_like_clip(path):
+    """Whether a file that is no photo begins as clips do, whatever its name."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        head = file.read(64)
+        is_mp4 = (head[4:8] == b"ftyp" and kind_of_brands(head) == "other"
+                  and not {b"avif", b"avis"} & {head[8:12], head[16:20]})
+        return is_mp4 or head.startswith(CLIP_STARTS) or head[8:12] == b"AVI "
+    return False
 
 
 def holds_sensor(file, head):

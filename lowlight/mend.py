@@ -1,4 +1,5 @@
-"""Photo files that lack some bytes at their end, completed in memory as viewers do."""
+"""Photo files that lack some bytes at their end, or whose tags are damaged, mended in
+memory as viewers do."""
 import io
 import re
 import struct
@@ -21,14 +22,36 @@ NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")      # no pixels, no rest
 FRAME_MARKERS = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
 SCAN_MARKER, END_MARKER = 0xDA, 0xD9
 PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}               # of its types of colour
+PIXEL_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf"}   # and which is up
 ROW_ABOVE = b"\x02"                     # PNG's filter that adds to the row above
+END_IS_MISSING = "the end of the file is missing; its last rows may be wrong"
+TAGS_ARE_DAMAGED = "some of its tags are damaged, and may be left out"
 
 
-def completed(path):
-    """The bytes of the photo file `path` with an end; None if more than that is lost."""
+def mended(path):
+    """(bytes, what was wrong) of the photo file `path`; None if it cannot be mended."""
     if Path(path).stat().st_size > LARGEST:
         return None
     content = Path(path).read_bytes()
+    if bare := bare_png(content):
+        return bare, TAGS_ARE_DAMAGED
+    whole = completed(content)
+    return whole and (whole, END_IS_MISSING)
+
+
+def bare_png(content):
+    """A PNG that has its end, without the tags, on which Pillow fails; None for others."""
+    if not content.startswith(b"\x89PNG"):
+        return None
+    chunks = list(png_chunks(io.BytesIO(content)))
+    if not chunks or chunks[-1][0] != b"IEND":
+        return None
+    kept = [chunk for chunk in chunks if chunk[0] in PIXEL_CHUNKS]
+    return content[:8] + b"".join(map(png_chunk, kept))
+
+
+def completed(content):
+    """The bytes of a photo file with an end; None if more than that is lost."""
     if content.startswith(b"\xff\xd8\xff"):
         return completed_jpeg(content)
     if content.startswith(b"\x89PNG"):
@@ -101,7 +124,7 @@ def has_all_scans(jpeg):
 def completed_png(content):
     """A PNG with its end, lost rows like the last one; None if too many are lost."""
     chunks = list(png_chunks(io.BytesIO(content)))
-    if not chunks or chunks[0][0] != b"IHDR" or chunks[-1][0] == b"IEND":
+    if not chunks or chunks[0][0] != b"IHDR":
         return None
     width, height, depth, colour, _, _, interlaced = struct.unpack(">LLBBBBB", chunks[0][1])
     row_bytes = 1 + ceil_div(width * depth * PNG_CHANNELS[colour], 8)

@@ -135,6 +135,13 @@ def grey_of(photo):
     return grey
 
 
+def colour_as_before(photo, before):
+    """The photo (H, W, 3), without colour where the photo `before` it has none."""
+    if not is_colourless(before):
+        return photo
+    return np.broadcast_to(grey_of(photo)[..., None], photo.shape)
+
+
 def mean_luma(photo):
     """Mean luma of a uint8 or uint16 photo in [0, 1] (ITU-R BT.601)."""
     return photo.mean((0, 1)) @ LUMA / np.iinfo(photo.dtype).max

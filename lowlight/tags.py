@@ -1,7 +1,7 @@
-"""Tags of photo files: EXIF, colour profile (ICC) and XMP, for an upright photo.
+"""Tags of photo files: EXIF, colour profile (ICC), XMP and the like, for an upright photo.
 
-EXIF of JPEG, PNG, WebP and HEIC is a block of bytes in which only the orientation is
-changed, so that texts in any encoding and the notes of camera makers stay what they
+EXIF of JPEG, PNG, WebP and HEIC is a block of bytes in which only the orientation and
+the sides are changed, so that texts in any encoding and the notes of camera makers stay what they
 were. In TIFF and raw it is mixed with tags that say how pixels lie.
 """
 import contextlib
@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from PIL import Image
 from PIL.ExifTags import IFD, Base
+from PIL.JpegImagePlugin import get_sampling
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from lowlight.kinds import kind_of, no_warnings, open_file, opened
@@ -21,7 +22,9 @@ from lowlight.kinds import kind_of, no_warnings, open_file, opened
 DESCRIPTIVE = {
     Base.ImageDescription, Base.Make, Base.Model, Base.Orientation, Base.XResolution,
     Base.YResolution, Base.ResolutionUnit, Base.Software, Base.DateTime, Base.Artist,
-    Base.Copyright, Base.DateTimeOriginal}
+    Base.Copyright, Base.DateTimeOriginal, Base.DocumentName, Base.HostComputer,
+    Base.Rating, Base.RatingPercent, Base.XPTitle, Base.XPComment, Base.XPAuthor,
+    Base.XPKeywords, Base.XPSubject}            # XP: of Windows
 LARGEST_JPEG_EXIF = 65533                       # bytes of one segment
 LARGEST_JPEG_XMP = 65504                        # the same, less its title
 OFFSETS = {Base.MakerNote, IFD.Interop}         # point to places, so cannot be moved
@@ -32,8 +35,12 @@ XMP_OF_MORE = re.compile(rb"Container:Directory|GCamera:|hdrgm:")   # clips, gai
 PREVIEW_START, PREVIEW_LENGTH = 0x0201, 0x0202  # tags of EXIF's second directory
 RAW_AS_TIFF = {b"IIRO": b"II*\0", b"IIRS": b"II*\0", b"MMOR": b"MM\0*",  # Olympus
                b"IIU\0": b"II*\0"}              # Panasonic: TIFF under another start
+JPEG_FORMATS = {"JPEG", "MPO"}                  # of Pillow; MPO: with a second picture
 PNG_HEADER = 33                                 # bytes: signature and chunk IHDR
-TAG_CHUNKS = {b"eXIf", b"iCCP", b"iTXt", b"tEXt", b"zTXt"}  # of PNG
+TEXT_CHUNKS = {b"iTXt", b"tEXt", b"zTXt"}       # of PNG
+COLOUR_CHUNKS = {b"gAMA", b"cHRM", b"sRGB", b"cICP"}        # say what the levels mean
+TAG_CHUNKS = TEXT_CHUNKS | COLOUR_CHUNKS | {b"eXIf", b"iCCP", b"pHYs"}
+OTHER_TEXTS = (b"XML:com.adobe.xmp\0", b"Raw profile type ")       # read as tags
 PROFILE_TEXTS = {                               # of ImageMagick, by what they hold
     "exif": ("Raw profile type exif", "Raw profile type APP1"),
     "icc_profile": ("Raw profile type icc", "Raw profile type icm"),
@@ -45,6 +52,10 @@ class Tags(NamedTuple):
     exif: bytes = b""
     icc_profile: bytes = b""
     xmp: bytes = b""
+    dpi: tuple = ()             # dots an inch, across and down
+    comment: bytes = b""        # of JPEG
+    subsampling: int = -1       # of the colours of JPEG, as Pillow counts it; -1: usual
+    chunks: tuple = ()          # (kind, data) of texts and colours: from PNG into PNG
 
 
 class AsRead(str):
@@ -67,25 +78,60 @@ def load_tags(path, grey=False):
         kind = kind_of(path)
         if kind == "raw":
             return Tags(raw_exif(path))
+        if starts_as_png(path):         # Pillow opens none of which a tag is damaged
+            info = png_info(path)
+            return tags_of(info, info_exif(info), grey)._replace(chunks=png_texts(path))
         with opened(path, kind) as image:
-            info = tag_info(image, path)
-            return Tags(image_exif(image, info),
-                        photo_profile(info.get("icc_profile") or b"", grey),
-                        upright_xmp(info.get("xmp") or b""))
+            tags = tags_of(image.info, image_exif(image), grey)
+            if image.format in JPEG_FORMATS:
+                tags = tags._replace(comment=image.info.get("comment", b""),
+                                     subsampling=get_sampling(image))
+            return tags
     return Tags()
+
+
+def tags_of(info, exif, grey):
+    """The Tags in a PIL image's `info`, with EXIF bytes; `grey` as of `load_tags`."""
+    return Tags(exif, photo_profile(info.get("icc_profile") or b"", grey),
+                upright_xmp(info.get("xmp") or b""), dots_per_inch(info))
+
+
+def starts_as_png(path):
+    """Whether the file `path` is a PNG by its first bytes."""
+    with open_file(path) as file:
+        return file.read(4) == b"\x89PNG"
 
 
 def raw_exif(path):
     """EXIF bytes of a raw file: of its directories or, of Fujifilm, of its preview."""
     content = bytearray(path.read_bytes())
+    if content[4:8] == b"ftyp":
+        return directory_bytes(canon_directory(content))
     if content.startswith(b"FUJIFILMCCD-RAW"):
         start, length = struct.unpack_from(">LL", content, 84)
         with Image.open(io.BytesIO(content[start:start + length])) as preview:
-            return image_exif(preview, preview.info)
+            return image_exif(preview)
     content[:4] = RAW_AS_TIFF.get(bytes(content[:4]), content[:4])
     exif = Image.Exif()
     exif.load_from_fp(io.BytesIO(content))
     return directory_bytes(describing(exif))
+
+
+def canon_directory(content):
+    """The TIFF directory of a CR3 file, which has one for each group of tags."""
+    directory = ImageFileDirectory_v2()
+    for name, group in ((b"CMT1", None), (b"CMT2", IFD.Exif), (b"CMT4", IFD.GPSInfo)):
+        at = content.find(name)                 # after the length of this box, in 4 bytes
+        if at < 4:
+            continue
+        length, = struct.unpack_from(">L", content, at - 4)
+        exif = Image.Exif()
+        exif.load(bytes(content[at + 4:at - 4 + length]))
+        if group is None:
+            directory.update(describing(exif))
+        else:
+            directory[group] = writable(exif, group)
+    return directory
 
 
 def tag_info(image, source):
@@ -97,18 +143,20 @@ def tag_info(image, source):
 
 
 def png_info(source):
-    """What Pillow's `info` holds of the tags of a PNG; empty if they are malformed."""
+    """What Pillow's `info` holds of the tags of a PNG, less those that are malformed."""
     with contextlib.suppress(Exception):
         with open_file(source) as file:
             chunks = list(png_chunks(file, TAG_CHUNKS))
-        # Pillow decodes the chunks, put before the one pixel of another PNG.
+        # Pillow decodes each chunk, put before the one pixel of another PNG.
         one_pixel = io.BytesIO()
         Image.new("L", (1, 1)).save(one_pixel, "PNG")
         header = one_pixel.getvalue()[:PNG_HEADER]
         rest = one_pixel.getvalue()[PNG_HEADER:]
-        tagged = header + b"".join(map(png_chunk, chunks)) + rest
-        with Image.open(io.BytesIO(tagged)) as image:
-            info = dict(image.info)
+        info = {}
+        for chunk in chunks:
+            tagged = io.BytesIO(header + png_chunk(chunk) + rest)
+            with contextlib.suppress(Exception), Image.open(tagged) as image:
+                info |= image.info
         if XMP_TITLE in info and "xmp" not in info:     # as libvips writes it
             info["xmp"] = info[XMP_TITLE].encode()
         for name, titles in PROFILE_TEXTS.items():
@@ -117,6 +165,14 @@ def png_info(source):
                     info[name] = profile_bytes(info[title])
         return info
     return {}
+
+
+def png_texts(path):
+    """(kind, data) of the chunks of a PNG that hold other texts, or say of its colours."""
+    with open_file(path) as file:
+        return tuple((kind, data) for kind, data
+                     in png_chunks(file, TEXT_CHUNKS | COLOUR_CHUNKS)
+                     if not data.startswith(OTHER_TEXTS))
 
 
 def png_chunks(file, wanted=None):
@@ -152,6 +208,7 @@ def png_tags(tags):
     if tags.xmp:                                # uncompressed, in no language
         title = XMP_TITLE.encode() + bytes(5)
         yield png_chunk((b"iTXt", title + tags.xmp))
+    yield from map(png_chunk, tags.chunks)
 
 
 def profile_bytes(text):
@@ -177,16 +234,19 @@ def orientation_of(info):
     return 1
 
 
-def image_exif(image, info):
-    """EXIF bytes of an open PIL image; empty if there is none or it is malformed.
-
-    `info`: as `tag_info` gives it.
-    """
+def image_exif(image):
+    """EXIF bytes of an open PIL image; empty if there is none or it is malformed."""
+    if image.format != "TIFF":
+        return info_exif(image.info)
     with contextlib.suppress(Exception):        # malformed EXIF raises many types
-        if image.format == "TIFF":
-            return directory_bytes(describing(image.getexif()))
-        if "exif" in info:
-            return upright_exif(info["exif"])
+        return directory_bytes(describing(image.getexif()))
+    return b""
+
+
+def info_exif(info):
+    """EXIF bytes in a PIL image's `info`; empty if there is none or it is malformed."""
+    with contextlib.suppress(Exception):
+        return upright_exif(info["exif"])
     return b""
 
 
@@ -206,6 +266,26 @@ def upright_exif(exif):
         if preview:
             drop_preview(exif, order, preview)
     return b"Exif\0\0" + bytes(exif)
+
+
+def with_sides(exif, height, width):
+    """EXIF bytes that give the photo these sides, in pixels, where they give it any."""
+    sides = {Base.ImageWidth: width, Base.ImageLength: height,
+             Base.ExifImageWidth: width, Base.ExifImageHeight: height}
+    block = bytearray(exif.removeprefix(b"Exif\0\0"))
+    with contextlib.suppress(KeyError, struct.error):       # what is malformed stays
+        order = {b"II*\0": "<", b"MM\0*": ">"}[bytes(block[:4])]
+        directories = list(struct.unpack_from(order + "L", block, 4))
+        for start in directories:               # the first one and, within it, EXIF's
+            count, = struct.unpack_from(order + "H", block, start)
+            for entry in range(start + 2, start + 2 + 12 * count, 12):
+                tag, _, _, value = struct.unpack_from(order + "HHLL", block, entry)
+                if tag in sides:
+                    struct.pack_into(order + "HLL", block, entry + 2, 4, 1, sides[tag])
+                if tag == IFD.Exif and len(directories) == 1:
+                    directories.append(value)
+        return b"Exif\0\0" + bytes(block)
+    return exif
 
 
 def drop_preview(exif, order, directory):
@@ -257,13 +337,29 @@ def upright_xmp(xmp):
 def describing(exif):
     """The tags of a PIL Exif that describe the photo, not its file, for a TIFF."""
     directory = ImageFileDirectory_v2()
-    directory.update({tag: as_read(exif[tag]) for tag in DESCRIPTIVE & set(exif)})
+    directory.update(writable({tag: exif[tag] for tag in DESCRIPTIVE & set(exif)}))
     for group in {IFD.Exif, IFD.GPSInfo} & set(exif):
-        directory[group] = {tag: as_read(value) for tag, value
-                            in exif.get_ifd(group).items() if tag not in OFFSETS}
+        directory[group] = writable(exif.get_ifd(group), group)
     if Base.Orientation in directory:
         directory[Base.Orientation] = 1
     return directory
+
+
+def writable(found, group=None):
+    """Of the dictionary `found`, tag to value, what a directory of a TIFF can hold.
+
+    A value may be of a type that Pillow reads, but does not write. `group`: of IFD.
+    """
+    kept = {}
+    for tag, value in found.items():
+        value = AsRead(value) if isinstance(value, str) else value
+        alone = ImageFileDirectory_v2(group=group)
+        with contextlib.suppress(Exception):
+            alone[tag] = value
+            alone.tobytes()
+            if tag not in OFFSETS:
+                kept[tag] = value
+    return kept
 
 
 def exif_directory(block):
@@ -277,11 +373,6 @@ def exif_directory(block):
     return ImageFileDirectory_v2()
 
 
-def as_read(value):
-    """A text that is written as it was read; other values as they are."""
-    return AsRead(value) if isinstance(value, str) else value
-
-
 def directory_bytes(directory):
     """A TIFF directory as EXIF bytes; empty if it has no tags."""
     buffer = io.BytesIO()
@@ -289,9 +380,10 @@ def directory_bytes(directory):
     return b"Exif\0\0" + buffer.getvalue() if len(directory) else b""
 
 
-def dots_per_inch(exif):
-    """Resolution for printing in EXIF bytes; 72, as of cameras, where none is there."""
-    with contextlib.suppress(TypeError, ValueError):
-        dots = float(exif_directory(exif).get(Base.XResolution))
-        return dots if 0 < dots < 1e6 else 72.0
-    return 72.0
+def dots_per_inch(info):
+    """Resolution for printing in a PIL image's `info`, two numbers; () if there is none."""
+    with contextlib.suppress(KeyError, TypeError, ValueError, ZeroDivisionError):
+        across, down = map(float, info["dpi"])
+        if 1 < across < 65535 and 1 < down < 65535:     # scanners and phones write 0, 1
+            return across, down
+    return ()

@@ -128,3 +128,12 @@ def test_a_wrong_command_gets_one_line(app, tmp_path, fault):
                               capture_output=True, text=True)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
     assert done.stderr.startswith("error: ") and fault in done.stderr
+
+
+def test_a_note_names_no_folder_of_the_server(app, network, rng, tmp_path):
+    first, second = (Image.fromarray(rng.integers(0, 60, (40, 50, 3)).astype(np.uint8))
+                     for _ in range(2))
+    (tmp_path / "in").mkdir()
+    first.save(tmp_path / "in/a.gif", save_all=True, append_images=[second])
+    _, (message,), _ = all_of(app, network, [tmp_path / "in/a.gif"], tmp_path / "out")
+    assert message.startswith("a.gif: holds several pictures")

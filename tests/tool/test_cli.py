@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -286,17 +287,20 @@ def test_killed_while_writing_leaves_no_half_photo(tmp_path, rng):
     assert all(lowlight.load_photo(path).shape == (300, 300, 3) for path in made)
 
 
-def test_ctrl_c_keeps_what_is_done_and_says_what_is_left(tmp_path, rng):
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals of POSIX")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_stop_keeps_what_is_done_and_says_what_is_left(tmp_path, rng, name):
     for number in range(60):
         put(tmp_path / f"in/{number}.png", rng, (300, 300))
     process = command(tmp_path, "in", "--out", "out", start_new_session=True,
                       preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     while not list(tmp_path.glob("out/[0-9]*.png")) and process.poll() is None:
         time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGINT)       # a job in the background ignores it
+    os.killpg(process.pid, getattr(signal, name))   # one in the background ignores ^C
     printed, errors = process.communicate()
     assert process.returncode == 1 and "files are left" in errors
     assert "Traceback" not in errors and "results: out" in printed
+    assert not list(tmp_path.glob("out/.part-*"))
 
 
 def test_two_commands_at_once_leave_every_photo_whole(tmp_path, rng):
@@ -322,3 +326,113 @@ def test_nothing_is_left_at_home(tmp_path, rng):
     process = command(tmp_path, "a.png", env=environment | {"HOME": str(tmp_path / "home")})
     assert process.communicate()[1] == "" and process.returncode == 0
     assert not names(tmp_path / "home") and (tmp_path / "a-bright.png").exists()
+
+
+def test_what_is_named_twice_is_done_once(tmp_path, rng, run):
+    put(tmp_path / "in/a.png", rng)
+    status, printed, _ = run("in/a.png", "./in/a.png", tmp_path / "in/a.png", "in",
+                             "--out", "out")
+    assert status == 0 and printed.startswith("1 files")
+    assert names(tmp_path / "out") == {"a.png"}
+
+
+@pytest.mark.parametrize("arguments", [("",), ("a.png", "--out", "")])
+def test_an_empty_name_is_not_the_current_folder(tmp_path, rng, run, capsys, arguments):
+    put(tmp_path / "a.png", rng)
+    with pytest.raises(SystemExit) as ended:
+        run(*arguments)
+    assert ended.value.code == 2 and "an empty name" in capsys.readouterr().err
+    assert names(tmp_path) == {"a.png"}
+
+
+@pytest.mark.parametrize("redirection", [
+    "2>&-", ">&- 2>&-", "<&- >&- 2>&-", "> /dev/full", "| true"])
+def test_streams_that_lead_nowhere_cost_no_result(tmp_path, rng, redirection):
+    put(tmp_path / "a.tif", rng)
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c",
+         f'"{sys.executable}" -m lowlight a.tif --out out {redirection}'],
+        cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == ""
+    assert names(tmp_path / "out") == {"a.tif"}
+
+
+def test_a_name_that_the_terminal_cannot_show_costs_nothing(tmp_path, rng):
+    put(tmp_path / "a.png", rng)
+    process = command(tmp_path, "a.png", "--out", "夜",
+                      env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    printed, errors = process.communicate()
+    assert process.returncode == 0 and errors == "" and "results: \\u591c" in printed
+    assert names(tmp_path / "夜") == {"a.png"}
+
+
+def test_a_name_too_long_for_the_result_gets_the_remedy(tmp_path, rng, run):
+    name = "x" * 250 + ".png"
+    put(tmp_path / name, rng)
+    status, _, errors = run(name)
+    assert status == 1 and "cannot be written" in errors and "another folder" in errors
+    assert run(name, "--out", "out")[0] == 0
+
+
+def test_a_folder_that_may_not_be_listed_is_found(tmp_path, rng, monkeypatch):
+    """So that reading it fails, and is reported; root may list every folder."""
+    put(tmp_path / "in/a.png", rng)
+    locked = tmp_path / "in/locked"
+    locked.mkdir()
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != locked
+                        and allowed(path, mode))
+    assert (locked, Path("locked")) in cli.find_inputs([tmp_path / "in"])
+    assert cli.find_inputs([locked]) == [(locked, Path("locked"))]
+
+
+def test_a_jfif_stays_a_jpeg(tmp_path, rng, run):
+    for name in ("a.jfif", "b.JPE"):
+        put(tmp_path / "in" / name, rng, format="JPEG")
+    assert run("in", "--out", "out")[0] == 0
+    assert names(tmp_path / "out") == {"a.jfif", "b.JPE"}
+    with Image.open(tmp_path / "out/a.jfif") as image:
+        assert image.format == "JPEG"
+
+
+def test_what_cameras_and_editors_keep_beside_photos_is_passed_over(tmp_path, rng, run):
+    put(tmp_path / "in/a.png", rng)
+    for name in ("a.png_original", "a.png~", "a.png.pp3", "a.DOP", "clip.LRV", "clip.srt", "voice.WAV", "INDEX.BDM"):
+        (tmp_path / "in" / name).write_text("x")
+    assert run("in", "--out", "out")[0] == 0
+    assert names(tmp_path / "out") == {"a.png"}
+
+
+def test_links_in_circles_are_named_and_the_rest_is_done(tmp_path, rng, run):
+    put(tmp_path / "in/a.png", rng)
+    (tmp_path / "in/loop.png").symlink_to("loop.png")
+    status, _, errors = run("in/loop.png", "in/a.png", "--out", "out")
+    assert status == 1 and "loop.png: not a readable photo" in errors
+    assert run("in", "--out", "in/out")[0] == 0
+    assert names(tmp_path / "out") == names(tmp_path / "in/out") == {"a.png"}
+    (tmp_path / "in/b.png").symlink_to("a.png")
+    (tmp_path / "out/b.png").symlink_to("b.png")
+    assert run("in/b.png", "--out", "out", "--overwrite")[0] == 0
+    assert lowlight.load_photo(tmp_path / "out/b.png").shape == (30, 40, 3)
+
+
+def test_a_format_may_be_written_otherwise(tmp_path, rng, run):
+    put(tmp_path / "a.png", rng)
+    for name in ("JPEG", "jpg", "Tiff"):
+        assert run("a.png", "--format", name, "--out", name)[0] == 0
+    assert names(tmp_path / "JPEG") == {"a.jpg"}
+    assert names(tmp_path / "Tiff") == {"a.tif"}
+    assert run("a.png", "--format", "jpeg", "--out", "b.jpe")[0] == 0
+
+
+def test_no_result_replaces_another_where_case_makes_no_name(tmp_path, rng, run):
+    """As on a Mac, with the raw photo beside its JPEG; a link stands for its disk."""
+    heif = pytest.importorskip("pillow_heif")
+    put(tmp_path / "in/1.JPG", rng, format="JPEG")
+    with Image.open(tmp_path / "in/1.JPG") as image:
+        heif.from_pillow(image).save(tmp_path / "in/1.heic")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/1.jpg").symlink_to("1.JPG")
+    assert run("in", "--out", "out", "--overwrite")[0] == 0
+    assert names(tmp_path / "out") == {"1.JPG", "1.jpg", "1.jpg.jpg"}
+    assert (tmp_path / "out/1.jpg").is_symlink()

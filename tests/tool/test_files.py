@@ -905,3 +905,76 @@ def test_a_brightness_out_of_reach_is_said(tmp_path):
     result = files.enhance_photo(NETWORK, source, target, files.Settings(0.5))
     assert result.note == ""
     assert mean_luma(load_photo(target)) == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp", "a.tif", "a.mpo"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_pictures_behind_the_first_are_noted(tmp_path, rng, name, count):
+    """But not the second one of a JPEG, which phones add as a map of gains."""
+    first, *others = [Image.fromarray(noise(rng, 20, 30)) for _ in range(count)]
+    first.save(tmp_path / name, save_all=True, append_images=others)
+    result = files.enhance_photo(NETWORK, tmp_path / name, tmp_path / "b.png")
+    said = f"{name}: holds several pictures; only the first is enhanced" in result.note
+    assert said == (count == 2 and name != "a.mpo")
+    assert said or not result.note
+
+
+def test_a_photo_in_hdr_becomes_sdr(tmp_path):
+    """As .HIF of cameras: paper white, 203 candelas a square metre, is 0.58 in PQ."""
+    heif = pytest.importorskip("pillow_heif")
+    photo = np.full((48, 64, 3), round(0.5807 * 65535), np.uint16)
+    path = tmp_path / "a.hif"
+    for transfer, level in ((16, 245), (13, 148)):
+        heif.from_bytes("RGB;16", (64, 48), photo.tobytes()).save(
+            path, quality=95, color_primaries=9, transfer_characteristics=transfer,
+            matrix_coefficients=9)
+        for depth, spread in ((8, 1), (16, 257)):
+            assert load_photo(path, depth).mean() / spread == pytest.approx(level, abs=2)
+        result = files.enhance_photo(NETWORK, path, tmp_path / "b.jpg")
+        assert ("a.hif: converted from HDR to SDR" in result.note) == (transfer == 16)
+
+
+def test_the_white_of_floats_and_of_12_bits(tmp_path):
+    for white in (1, 255, 65535):
+        floats = np.array([[0, 0.5, 1, 1.01]], np.float32) * white
+        if white > 1:
+            floats[0, 3] = white
+        tifffile.imwrite(tmp_path / "a.tif", floats, photometric="minisblack")
+        assert load_photo(tmp_path / "a.tif")[0, :, 0].tolist() == [0, 128, 255, 255]
+    directory = TiffImagePlugin.ImageFileDirectory_v2()
+    directory.update({256: 2, 257: 1, 258: 12, 259: 1, 262: 1, 273: 0, 277: 1, 278: 1,
+                      279: 3})
+    with open(tmp_path / "b.tif", "wb") as file:
+        directory.save(file)
+        file.write(bytes.fromhex("800fff"))             # levels 2048 and 4095
+    assert load_photo(tmp_path / "b.tif")[0, :, 0].tolist() == [128, 255]
+
+
+def write_deep_avif(path, photo, transfer):
+    """An AVIF of 10 bits of a uint16 photo (H, W, 3), in BT.2020 and full range."""
+    av = pytest.importorskip("av")
+    with av.open(str(path), "w", format="avif") as file:
+        stream = file.add_stream("libsvtav1", rate=1, options={"crf": "5"})
+        stream.height, stream.width, stream.pix_fmt = *photo.shape[:2], "yuv420p10le"
+        coder = stream.codec_context
+        coder.colorspace, coder.color_primaries, coder.color_trc = 9, 9, transfer
+        coder.color_range = 2
+        frame = av.VideoFrame.from_ndarray(photo, "rgb48le").reformat(
+            format="yuv420p10le", dst_colorspace=9, dst_color_range=2)
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+
+
+def test_avif_of_10_bits_keeps_them_and_hdr_becomes_sdr(tmp_path):
+    levels = np.linspace(0, 65535, 256).astype(np.uint16)
+    ramp = np.broadcast_to(levels[None, :, None], (64, 256, 3))
+    write_deep_avif(tmp_path / "a.avif", ramp, 1)
+    deep = load_photo(tmp_path / "a.avif", 16)
+    assert np.abs(deep - ramp.astype(float)).mean() < 400
+    assert (deep % 257 > 0).mean() > 0.5                # not 8 bits, spread
+    white = np.full((64, 64, 3), round(0.5807 * 65535), np.uint16)  # of paper, in PQ
+    write_deep_avif(tmp_path / "b.avif", white, 16)
+    for depth, spread in ((8, 1), (16, 257)):
+        picture = files.read_picture(tmp_path / "b.avif", depth)
+        assert picture.photo.mean() / spread == pytest.approx(245, abs=2)
+        assert "b.avif: converted from HDR to SDR" in picture.note

@@ -186,3 +186,142 @@ def test_damaged_chunks_cost_no_photo(tmp_path, rng):
         assert np.array_equal(load_photo(tmp_path / "a.png"), photo)
         rewritten = files.Tags(*load_tags(tmp_path / "a.png"))
         save_photo(tmp_path / "b.png", photo, rewritten)
+
+
+@pytest.mark.parametrize("source", ["a.jpg", "a.png", "a.tif", "a.bmp"])
+@pytest.mark.parametrize("target", ["b.jpg", "b.png", "b.tif", "b.bmp", "deep.png",
+                                    "deep.tif"])
+def test_dots_an_inch_are_those_of_the_scan(tmp_path, source, target):
+    Image.new("RGB", (8, 6)).save(tmp_path / source, dpi=(300, 300))
+    photo = np.zeros((6, 8, 3), np.uint16 if "deep" in target else np.uint8)
+    save_photo(tmp_path / target, photo, load_tags(tmp_path / source))
+    assert tags.load_tags(tmp_path / target).dpi == pytest.approx((300, 300), abs=0.01)
+
+
+def test_the_comment_of_a_jpeg_is_kept(tmp_path):
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.jpg", comment=b"Harbour")
+    found = load_tags(tmp_path / "a.jpg")
+    for name in ("b.jpg", "b.png", "b.tif", "b.webp"):
+        save_photo(tmp_path / name, np.zeros((6, 8, 3), np.uint8), found)
+    with Image.open(tmp_path / "b.jpg") as image:
+        assert image.info["comment"] == b"Harbour"
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_texts_and_colours_of_a_png_are_kept(tmp_path, dtype):
+    chunks = [(b"gAMA", struct.pack(">L", 100_000)), (b"cICP", bytes([9, 16, 0, 1])),
+              (b"tEXt", b"parameters\0a cat"), (b"iTXt", b"Author\0\0\0\0\0Jos\xc3\xa9")]
+    before = b"".join(chunk(*one) for one in chunks) + KINDS["xmp"] + KINDS["profile"]
+    write_png(tmp_path / "a.png", np.zeros((6, 8, 3), dtype), before)
+    save_photo(tmp_path / "b.png", np.zeros((8, 6, 3), dtype),
+               load_tags(tmp_path / "a.png"))
+    with open(tmp_path / "b.png", "rb") as file:
+        assert sorted(tags.png_chunks(file, {b"gAMA", b"cICP", b"tEXt"})) == sorted(
+            chunks[:3])
+    with Image.open(tmp_path / "b.png") as image:
+        image.load()
+        assert image.info["Author"] == "José"
+        assert b'Orientation="1"' in image.info["xmp"]
+
+
+@pytest.mark.parametrize("target", ["b.jpg", "b.tif"])
+@pytest.mark.parametrize("source", ["a.jpg", "a.tif"])
+def test_stars_and_keywords_of_windows_stay(tmp_path, source, target):
+    exif = Image.Exif()
+    exif[0x4746], exif[0x9C9E] = 4, "Köln\0".encode("utf-16-le")
+    Image.new("RGB", (8, 6)).save(tmp_path / source, exif=exif.tobytes())
+    save_photo(tmp_path / target, np.zeros((6, 8, 3), np.uint8),
+               load_tags(tmp_path / source))
+    with Image.open(tmp_path / target) as image:
+        assert image.getexif()[0x4746] == 4
+        assert bytes(image.getexif()[0x9C9E]).decode("utf-16-le") == "Köln\0"
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("damaged", [
+    chunk(b"iCCP", b"icc\0\0" + zlib.compress(bytes(900)))[:-1] + b"?",     # wrong sum
+    chunk(b"zTXt", b"workflow\0\0" + zlib.compress(bytes(2 ** 21)))])       # too large
+def test_damaged_tags_of_a_png_cost_neither_photo_nor_other_tags(tmp_path, rng, depth,
+                                                                 damaged):
+    photo = rng.integers(0, 255, (20, 30, 3)).astype(f"uint{depth}")
+    write_png(tmp_path / "a.png", photo, before=damaged + KINDS["exif"])
+    picture = files.read_picture(tmp_path / "a.png", depth)
+    assert np.array_equal(picture.photo, np.rot90(photo, -1))
+    assert (depth == 16) or "a.png: some of its tags are damaged" in picture.note
+    save_photo(tmp_path / "b.png", picture.photo, load_tags(tmp_path / "a.png"))
+    assert b"A camera" in load_tags(tmp_path / "b.png").exif
+    assert np.array_equal(load_photo(tmp_path / "b.png", depth), picture.photo)
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+def test_the_colours_of_a_jpeg_are_as_fine_as_they_were(tmp_path, subsampling):
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.jpg", subsampling=subsampling)
+    found = load_tags(tmp_path / "a.jpg")
+    save_photo(tmp_path / "b.jpg", np.zeros((6, 8, 3), np.uint8), found)
+    assert load_tags(tmp_path / "b.jpg").subsampling == subsampling
+    for name in ("b.png", "b.webp", "b.tif", "b.bmp"):
+        save_photo(tmp_path / name, np.zeros((6, 8, 3), np.uint8), found)
+
+
+def tiff_block(tags_and_values):
+    """The bytes of a TIFF directory, as the boxes of a CR3 hold them."""
+    exif = Image.Exif()
+    for tag, value in tags_and_values.items():
+        exif[tag] = value
+    return exif.tobytes().removeprefix(b"Exif\0\0")
+
+
+def test_tags_of_raw_files_of_canon(tmp_path):
+    def box(name, content):
+        return struct.pack(">L", 8 + len(content)) + name + content
+    groups = [{0x010F: "Canon", 0x0112: 6, 0x011A: 72.0},
+              {0x9003: "2026:11:22 00:00:00", 0x829A: 0.01, 0xA434: "RF 50mm"},
+              {1: "N", 2: (48.0, 8.0, 1.5)}]
+    blocks = [box(name, tiff_block(group))
+              for name, group in zip((b"CMT1", b"CMT2", b"CMT4"), groups)]
+    (tmp_path / "a.cr3").write_bytes(box(b"ftyp", b"crx \0\0\0\1crx isom")
+                                     + box(b"moov", b"".join(blocks)))
+    photo = np.zeros((6, 8, 3), np.uint8)
+    for name in ("b.jpg", "b.tif"):
+        save_photo(tmp_path / name, photo, load_tags(tmp_path / "a.cr3"))
+        with Image.open(tmp_path / name) as image:
+            exif = image.getexif()
+            assert (exif[0x010F], exif[0x0112]) == ("Canon", 1)
+            assert exif.get_ifd(0x8769)[0x9003] == "2026:11:22 00:00:00"
+            assert exif.get_ifd(0x8769)[0xA434] == "RF 50mm"
+            assert exif.get_ifd(0x8825)[2] == (48.0, 8.0, 1.5)
+
+
+@pytest.mark.parametrize("kind", [2, 4, 5, 11])
+def test_a_tag_of_the_wrong_type_costs_no_other(tmp_path, kind):
+    """The unit of the resolution, a SHORT, as text, LONG, fraction or float."""
+    directory = struct.pack("<H HHLL HHLL L", 2, 0x010F, 2, 6, 38, 0x0128, kind, 1, 44, 0)
+    exif = b"Exif\0\0II*\0" + struct.pack("<L", 8) + directory + b"Canon\0" + bytes(8)
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.jpg", exif=exif)
+    found = load_tags(tmp_path / "a.jpg")
+    for name in ("b.tif", "b.jpg"):
+        save_photo(tmp_path / name, np.zeros((6, 8, 3), np.uint8), found)
+        with Image.open(tmp_path / name) as image:
+            assert image.getexif()[0x010F] == "Canon"
+
+
+@pytest.mark.parametrize("source", ["a.jpg", "a.heic"])
+@pytest.mark.parametrize("target", ["b.jpg", "b.tif", "b.png"])
+def test_the_sides_in_exif_are_those_of_the_upright_photo(tmp_path, source, target):
+    exif, image = Image.Exif(), Image.new("RGB", (80, 60))
+    exif[0x0112], exif[0x0100], exif[0x0101] = 6, 80, 60
+    exif.get_ifd(0x8769).update({0xA002: 80, 0xA003: 60, 0x9003: "2026:11:22 00:00:00"})
+    if source == "a.heic":
+        heif = pytest.importorskip("pillow_heif")
+        heif.from_pillow(image).save(tmp_path / source, exif=exif.tobytes())
+    else:
+        image.save(tmp_path / source, exif=exif)
+    save_photo(tmp_path / target, load_photo(tmp_path / source),
+               load_tags(tmp_path / source))
+    with Image.open(tmp_path / target) as result:
+        exif = result.getexif()
+        group = exif.get_ifd(0x8769)
+        assert result.size == (60, 80)
+        assert (group[0xA002], group[0xA003]) == (60, 80)
+        assert (exif.get(0x0100, 60), exif.get(0x0101, 80)) == (60, 80)
+        assert group[0x9003] == "2026:11:22 00:00:00"
