@@ -520,17 +520,19 @@ def scene_signature(path, side=48, border=4):
     ranks = stats.rankdata(grey).reshape(side, side) / side ** 2
     detail = (ranks - filters.gaussian(ranks, 4))[border:-border, border:-border]
     centred = [(part - part.mean()).ravel() for part in (ranks, detail)]
-    return [np.float32(part / max(np.linalg.norm(part), 1e-9)) for part in centred]
+    return [part / max(np.linalg.norm(part), 1e-9) for part in centred]
 
 
-def group_scenes(pairs, threshold=0.8, block=1000):
+def group_scenes(pairs, threshold=0.8, block=250):
     """A scene number for each pair: the same view at other exposures gets the same.
 
     `block`: photos compared with all others at a time, for the sake of memory."""
     if not pairs:
         return []
-    signatures = [scene_signature(pair.normal) for pair in pairs]
-    ranks, detail = (np.stack(part) for part in zip(*signatures))
+    ranks = np.empty((len(pairs), 48 * 48), np.float32)
+    detail = np.empty((len(pairs), 40 * 40), np.float32)
+    for number, pair in enumerate(pairs):
+        ranks[number], detail[number] = scene_signature(pair.normal)
     links = []
     for start in range(0, len(pairs), block):
         rows = slice(start, start + block)

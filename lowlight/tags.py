@@ -1,8 +1,8 @@
 """Tags of photo files: EXIF, colour profile (ICC), XMP and the like, for an upright photo.
 
-EXIF of JPEG, PNG, WebP and HEIC is a block of bytes in which only the orientation and
-the sides are changed, so that texts in any encoding and the notes of camera makers stay what they
-were. In TIFF and raw it is mixed with tags that say how pixels lie.
+EXIF of JPEG, PNG, WebP and HEIC is a block of bytes in which only the orientation and the
+sides are changed, so that texts in any encoding and the notes of camera makers stay what
+they were. In TIFF and raw it is mixed with tags that say how pixels lie.
 """
 import contextlib
 import io
