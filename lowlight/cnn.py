@@ -1323,7 +1323,7 @@ def cosine_rate(epoch, epochs, rate):
     return rate * (0.01 + 0.99 * (1 + np.cos(np.pi * progress)) / 2)
 
 
-def compile_model(model, loss="mse", rate=1e-3, clip_norm=1.0, average=60):
+def compile_model(model, loss="mse", rate=5e-4, clip_norm=1.0, average=60):
     """Compile `model` with Adam. `average`: steps that its averaged weights span."""
     momentum = average / (average + 2)          # of the weights' moving average
     optimizer = keras.optimizers.Adam(rate, global_clipnorm=clip_norm, use_ema=True,
@@ -1334,8 +1334,8 @@ def compile_model(model, loss="mse", rate=1e-3, clip_norm=1.0, average=60):
                   jit_compile=keras.backend.backend() == "jax")
 
 
-def train(model, batches, validation, folder, epochs, slow_down, patience=4,
-          min_progress=1e-4, copies=1, callbacks=(), settings=None, resume=False):
+def train(model, batches, validation, folder, epochs, slow_down, patience=5,
+          min_progress=1e-5, copies=1, callbacks=(), settings=None, resume=False):
     """Train a compiled model; the best one is left in `folder`/model.keras.
 
     `batches`: a PairSequence; `validation`: list of Pair; `slow_down`: the callback
