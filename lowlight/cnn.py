@@ -1118,7 +1118,7 @@ class WholePhotos(keras.utils.PyDataset):
         return (low / np.float32(255), thumbnail, window), normal / np.float32(255)
 
 
-def brighten(model, photo, thumbnail=None, strip_pixels=2 ** 22):
+def brighten(model, photo, thumbnail=None, strip_pixels=2 ** 21):
     """uint8 photo (H, W, 3) -> the model's bright one.
 
     `thumbnail`: by default that of the photo. To save memory, a large photo is worked
@@ -1127,7 +1127,8 @@ def brighten(model, photo, thumbnail=None, strip_pixels=2 ** 22):
         thumbnail = make_thumbnail(photo)
     multiple = max(getattr(layer, "multiple", 1) for layer in model.layers)
     rows = max(1, strip_pixels // photo.shape[1] // multiple) * multiple
-    reach = 32 * multiple           # more rows than an output depends on, up to 5 blocks
+    blocks = sum(isinstance(layer, layers.ReLU) for layer in model.layers)
+    reach = 2 * multiple * (blocks + 2)     # more rows than an output depends on
     padded, (top, left, bottom, right) = with_margin(photo)
     result = np.empty_like(photo)
     for first in range(0, len(photo), rows):
