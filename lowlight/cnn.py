@@ -36,6 +36,7 @@ import glob
 import importlib
 import io
 import itertools
+import logging
 import re
 import shutil
 import subprocess
@@ -69,6 +70,7 @@ def quiet_stderr():
 with quiet_stderr():
     import keras
     from keras import layers, ops
+    logging.getLogger("tensorflow").setLevel("ERROR")   # no warning of each photo size
     if "KERAS_DISTRIBUTION_JOB_ADDRESSES" not in os.environ:
         ops.ones(1)             # the backend itself starts at the first operation
 
