@@ -7,11 +7,11 @@ __all__ = ['RULES', 'SLIDER', 'SAMPLE', 'SAMPLE_PHOTOS', 'KAGGLE_PAIRS', 'LOW_NA
            'TOE', 'MOST_STOPS', 'LUMA', 'LOSSES', 'MARGIN', 'SCORES', 'BASELINES', 'quiet_stderr',
            'import_from_package', 'find_gpus', 'as_kind', 'check_parameters', 'show_photo', 'heat_map', 'photo_grid',
            'save_figure', 'photo_url', 'before_after_slider', 'load_photo', 'as_uint8', 'to_linear', 'to_srgb',
-           'underexpose', 'Pair', 'natural', 'list_photos', 'role', 'plain_name', 'role_and_name', 'photos_by_role',
-           'double_problems', 'photo_problems', 'orphan_problems', 'find_pairs', 'sample_photos', 'write_sample_pairs',
-           'has_kaggle_token', 'download_pairs', 'dataset_below', 'locate_dataset', 'find_clean', 'scene_signature',
-           'group_scenes', 'take_scenes', 'split_pairs', 'cells', 'make_thumbnail', 'load_pair', 'cut_crop',
-           'turn_crop', 'PhotoCache', 'load_with_thumbnail', 'PairCrops', 'DarkenedCrops', 'crop_sources',
+           'underexpose', 'Pair', 'natural', 'list_photos', 'role', 'plain_name', 'scene_names', 'role_and_names',
+           'photos_by_role', 'double_problems', 'photo_problems', 'orphan_problems', 'find_pairs', 'sample_photos',
+           'write_sample_pairs', 'has_kaggle_token', 'download_pairs', 'dataset_below', 'locate_dataset', 'find_clean',
+           'scene_signature', 'group_scenes', 'take_scenes', 'split_pairs', 'cells', 'make_thumbnail', 'load_pair',
+           'cut_crop', 'turn_crop', 'PhotoCache', 'load_with_thumbnail', 'PairCrops', 'DarkenedCrops', 'crop_sources',
            'PairSequence', 'PadToMultiple', 'CropLike', 'SampleGrid', 'load_model', 'count_macs', 'draw_model',
            'upsample', 'global_grid', 'residual_block', 'to_light', 'to_level', 'brightening_curve', 'denoise',
            'develop', 'build_model', 'check_photos', 'psnr', 'ssim', 'gt_mean', 'blur_matrix', 'blur', 'ssim_map',
@@ -36,6 +36,7 @@ import glob
 import importlib
 import io
 import itertools
+import logging
 import re
 import shutil
 import subprocess
@@ -69,6 +70,7 @@ def quiet_stderr():
 with quiet_stderr():
     import keras
     from keras import layers, ops
+    logging.getLogger("tensorflow").setLevel("ERROR")   # no warning of each photo size
     if "KERAS_DISTRIBUTION_JOB_ADDRESSES" not in os.environ:
         ops.ones(1)             # the backend itself starts at the first operation
 
@@ -92,17 +94,19 @@ def find_gpus():
 
 
 RULES = (       # names of parameters, their kind, what they must be, and a test of it
-    ("DATASET OUTPUT", str, "a text", lambda text: True),
-    ("TEST_SET CLEAN PHOTOS WEIGHTS", str, "empty, or a file or folder that exists",
-     lambda text: not text or Path(text).exists()),
+    ("DATASET OUTPUT", str, "a text, not empty", bool),
+    ("TEST_SET CLEAN PHOTOS", str, "empty, or a folder that exists",
+     lambda text: not text or Path(text).is_dir()),
+    ("WEIGHTS", str, "empty, or a file that exists",
+     lambda text: not text or Path(text).is_file()),
     ("FRACTIONS", tuple, "three numbers, the first above 0, together at most 1",
      lambda parts: len(parts) == 3 and min(parts) >= 0 and parts[0] > 0
      and sum(parts) < 1.001),
     ("WIDTHS", tuple, "whole numbers above 0, such as (32, 48)",
-     lambda widths: widths and all(width == int(width) > 0 for width in widths)),
+     lambda widths: set(map(type, widths)) == {int} and min(widths) > 0),
     ("CROP", int, "0 or at least 16", lambda side: side == 0 or side >= 16),
-    ("BATCH_SIZE", int, "a whole number above 0", lambda number: number > 0),
-    ("SEED BLOCKS STEPS_PER_EPOCH EPOCHS PATIENCE_LR PATIENCE_STOP", int,
+    ("BATCH_SIZE BLOCKS", int, "a whole number above 0", lambda number: number > 0),
+    ("SEED STEPS_PER_EPOCH EPOCHS PATIENCE_LR PATIENCE_STOP", int,
      "a whole number, 0 or above", lambda number: number >= 0),
     ("MIN_PROGRESS", float, "0 or above", lambda number: number >= 0),
     ("LEARNING_RATE CLIP_NORM", float, "above 0", lambda number: number > 0),
@@ -121,8 +125,8 @@ def as_kind(value, kind):
         return {"true": True, "false": False}[str(value).lower()]
     if kind is tuple and isinstance(value, str):
         value = ast.literal_eval(value)
-    if kind is str and value is None:
-        value = ""
+    if kind is str:
+        value = os.path.expanduser(str(value or ""))    # ~/photos, None
     if kind is int:
         value = float(value)            # of 1e1, too
         if not value.is_integer():
@@ -160,14 +164,15 @@ def show_photo(axes, photo, title):
 
 def heat_map(values, most):
     """Values (H, W) as uint8 (H, W, 3): 0 is black, `most` light yellow."""
-    return plt.get_cmap("magma")(values / most, bytes=True)[..., :3]
+    return plt.get_cmap("magma")(values / max(most, 1e-6), bytes=True)[..., :3]
 
 
 def photo_grid(photos, columns):
     """Figure of (title, uint8 photo) tuples in rows of `columns`."""
     rows = int(np.ceil(len(photos) / columns))
     height, width = photos[0][1].shape[:2]
-    figure = plt.Figure(figsize=(10, rows * (10 / columns * height / width + 0.45)),
+    ratio = min(height / width, 3)              # else a thin photo makes a huge figure
+    figure = plt.Figure(figsize=(10, rows * (10 / columns * ratio + 0.45)),
                         layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, (title, photo) in zip(grid, photos):
@@ -215,6 +220,8 @@ def load_photo(path):
         with Image.open(path) as image:
             if image.mode.startswith(("I", "F")):       # 16 or 32 bits
                 raise ValueError("more than 8 bits a channel")
+            image.getexif()                 # is remembered; Pillow cannot write back
+            image.info.pop("exif", None)    # each EXIF that it reads, and need not
             return np.array(ImageOps.exif_transpose(image).convert("RGB"))
     except Exception as error:          # decoders raise nearly every type
         raise ValueError(f"{path}: not a readable photo ({error}); replace it or "
@@ -256,9 +263,11 @@ SAMPLE_PHOTOS = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png",
                  "coins.png", "motorcycle_left.png", "rocket.jpg", "china.jpg",
                  "flower.jpg")
 KAGGLE_PAIRS = "aditidatta26/train3"    # LOL's 485 training pairs
-LOW_NAMES = "low[-_ ]*light|low|lq|inputs?|dark|short|traina|under"
-NORMAL_NAMES = ("normal[-_ ]*light|normal|high|hq|gt|targets?|bright|long|reference|"
-                "ground[-_ ]*truth|labels?|trainb|expert[a-e]")
+LOW_NAMES = ("low[-_ ]*light|lows?|lq|inputs?|dark|short|source|under[-_ ]*exposed|"
+             "under|(?<=[nlt])a")           # A of trainA, valA, testA
+NORMAL_NAMES = ("(?:normal|high|bright)[-_ ]*light|normal|highs?|hq|gts?|targets?|"
+                "bright|long|references?|ground[-_ ]*truths?|labels?|"
+                "well[-_ ]*(?:exposed|lit)|expert[-_ ]*[a-e]|(?<=[nlt])b")
 NO_PHOTO = {".txt", ".md", ".json", ".csv", ".db", ".ini", ".xml", ".html", ".pdf"}
 
 
@@ -292,11 +301,18 @@ def list_photos(root, quiet=False):
 
 
 def role(folder):
-    """"low" or "normal" for the name of a folder, such as VE-LOL-Cap-Low, or None."""
+    """"low" or "normal" for the name of a folder, and its other words.
+
+    ("low", "Set-Cap train") for Set-Cap-Low_train; (None, "") for photos."""
     for names, answer in ((LOW_NAMES, "low"), (NORMAL_NAMES, "normal")):
-        if re.search(rf"(^|[-_ ])({names})$", folder, flags=re.I):
-            return answer
-    return None
+        found = re.fullmatch(
+            rf"((?:.*[-_ ])?(?:train|val|test)?)({names})[-_ ]*"
+            r"(?:images?|imgs?|photos?)?[-_ ]*((?:train|val|test|eval)\w*)?",
+            folder, flags=re.I)
+        if found:
+            words = found[1].strip("-_ "), found[3] or ""
+            return answer, " ".join(words).strip()
+    return None, ""
 
 
 def plain_name(name):
@@ -306,40 +322,56 @@ def plain_name(name):
     name = unicodedata.normalize("NFC", name)               # accents, in two ways
     roles = f"{LOW_NAMES}|{NORMAL_NAMES}"
     name = re.sub(rf"(^|/)({roles})[-_ ]*(?=\d+$)", r"\1", name, flags=re.I)
-    return re.sub(rf"(?<=[^/])[-_ ]+({roles})$", "", name, flags=re.I)
+    return re.sub(rf"(?<=[^/])[-_ (]+({roles})\)?$", "", name, flags=re.I)
 
 
-def role_and_name(path):
-    """The role of the innermost folder that has one, and the path without that folder.
+def scene_names(name):
+    """What a partner may be called: 7_00_0.1s, 7_00, 7 for low_7_00_0.1s; 7 for 007."""
+    start = rf"(^|/)(?:(?:{LOW_NAMES}|{NORMAL_NAMES})[-_ ]+|0+(?=\d+$))"
+    names = [name, re.sub(start, r"\1", name)]
+    end = r"[-_/][np]?\d+(\.\d+)?s?$"          # of 7_1, 7/1, 7_00_0.1s, 7_N1.5
+    while re.search(end, names[-1]):
+        names.append(re.sub(end, "", names[-1]))
+    return names
 
-    (None, its folder) for a photo in no such folder."""
+
+def role_and_names(path):
+    """The role of the innermost folder that has one, and two names of the photo: with
+    the other words of that folder, and without the folder.
+
+    (None, its folder, its folder) for a photo in no such folder."""
     parts = path.with_suffix("").parts
     for place in reversed(range(len(parts) - 1)):
-        if role(parts[place]):
-            others = parts[:place] + parts[place + 1:]
-            return role(parts[place]), plain_name("/".join(others))
-    return None, path.parent.as_posix()
+        own_role, words = role(parts[place])
+        if own_role:
+            above, below = Path(*parts[:place]), Path(*parts[place + 1:])
+            full, short = above / words / below, above / below
+            return own_role, plain_name(full.as_posix()), plain_name(short.as_posix())
+    return None, path.parent.as_posix(), path.parent.as_posix()
 
 
 def photos_by_role(root):
     """{name: ([dark photos], [bright photos])} of the photos below `root`.
 
-    Names that differ in capitals only are one name. A dark photo without a partner of
-    its name goes to the bright one of its scene: 5_00_0.1s to 5_00_10s, 7_1 to 7, and
-    the files of a folder 7 that has no role to 7."""
-    found, spelling = {"low": {}, "normal": {}, None: {}}, {}
+    Capitals do not matter. A dark photo without a partner of its name goes to the
+    bright one of its scene: 5_01_0.1s to 5_00_10s, 7_1 to 7, and a folder 7 to 7."""
+    found = {"low": {}, "normal": {}, None: {}}
     for path in list_photos(root):
-        own_role, name = role_and_name(path)
-        name = spelling.setdefault(name.lower(), name)
-        found[own_role].setdefault(name, []).append(Path(root, path))
-    photos = {name: ([], normals) for name, normals in found["normal"].items()}
-    bright = {re.sub(r"[-_]\d+(\.\d+)?s$", "", name): name for name in photos}
-    bright |= {name: name for name in photos}
-    for name, lows in found["low"].items():
-        scene = re.sub(r"[-_]\d+(\.\d+)?s?$", "", name)
-        partner = bright.get(name) or bright.get(scene) or name
+        own_role, name, short = role_and_names(path)
+        found[own_role].setdefault((name, short.lower()), []).append(Path(root, path))
+    photos = {name: ([], normals) for (name, _), normals in found["normal"].items()}
+    bright = {name.lower(): name for name in photos}
+    for name, short in found["normal"]:
+        names = scene_names(short)
+        if not re.search(r"\ds$", short):       # a number, but no exposure time
+            names = names[:2]
+        for other in names:
+            bright.setdefault(other, name)
+    for (name, short), lows in found["low"].items():
+        names = [name.lower(), *scene_names(short)]
+        partner = next((bright[other] for other in names if other in bright), name)
         photos.setdefault(partner, ([], []))[0].extend(lows)
-    for folder, lows in found[None].items():
+    for (_, folder), lows in found[None].items():
         if folder in bright:
             photos[bright[folder]][0].extend(lows)
     return photos
@@ -462,10 +494,10 @@ def download_pairs(folder):
 def dataset_below(place):
     """The folder of the first data set below `place`, not the embedded one, or None."""
     for path in list_photos(place, quiet=True):
-        top = path.parts[0]
-        own_role, _ = role_and_name(path)
-        if own_role and top != SAMPLE.name:
-            return Path(place) if role(top) else Path(place, top)
+        top, *others = path.parts
+        if role_and_names(path)[0] and top != SAMPLE.name:
+            named = role_and_names(Path(*others))[0]        # a set called low-light
+            return Path(place, top) if named else Path(place)
     return None
 
 
@@ -555,10 +587,10 @@ def split_pairs(pairs, fractions=(0.8, 0.1, 0.1), seed=0, scenes=None):
     """(train, validation, test) lists of pairs; no scene is in two of them.
 
     `fractions` are of the photos. Validation and test get at least one scene, from
-    eight scenes on two, but none for a fraction of 0. ValueError below three scenes."""
+    eight scenes on two, but none for a fraction of 0. ValueError for too few scenes."""
     scenes = np.array(group_scenes(pairs) if scenes is None else scenes)
     order = np.random.default_rng(seed).permutation(np.unique(scenes))
-    if pairs and len(order) < 3:
+    if pairs and len(order) < np.count_nonzero(fractions):
         raise ValueError(f"{len(order)} scene(s) in {len(pairs)} pairs: training, "
                          "validation and test need one each; add other scenes")
     least = 2 if len(order) >= 8 else 1
@@ -1301,7 +1333,8 @@ def begin_run(folder, model, counting, settings, resume):
     try:
         from lowlight.resume import TrainingState
     except ImportError:
-        state, epoch = keras.callbacks.BackupAndRestore(folder / "backup"), 0
+        state, epoch = keras.callbacks.BackupAndRestore(
+            folder / "backup", delete_checkpoint=False), 0
         resumed = resume and (folder / "backup").exists()
         if resumed:
             print("resuming without the package lowlight: the counters of the "

@@ -38,10 +38,18 @@ def write(tmp_path, rng):
     ("low/x 1.jpg", "high/x 1.JPEG", "x 1"),
     ("Low/low00001.png", "Normal/normal00001.png", "00001"),
     ("low/low-light_7.png", "high/high_7.png", "7"), ("low/1_low.png", "high/1_high.png", "1"),
-    ("low light/1.png", "Normal-Light/1.png", "1"), ("trainA/1.png", "trainB/1.png", "1"),
+    ("low light/1.png", "Normal-Light/1.png", "1"), ("trainA/1.png", "trainB/1.png", "train/1"),
     ("train/lq/1.png", "train/gt/1.png", "train/1"), ("input/1.png", "label/1.png", "1"),
     ("input/a1.png", "expertC/a1.png", "a1"), ("Low/img_1.jpg", "High/IMG_1.JPG", "IMG_1"),
-    ("Train/Set-Cap-Low/low1.png", "Train/Set-Cap-Normal/normal1.png", "Train/1"),
+    ("Train/Set-Cap-Low/low1.png", "Train/Set-Cap-Normal/normal1.png", "Train/Set-Cap/1"),
+    ("Set-Syn-Low_train/1.png", "Set-Syn-Normal_train/1.png", "Set-Syn train/1"),
+    ("LOL-Low/1.png", "references/1.png", "1"), ("low_light/1.png", "high_light/1.png", "1"),
+    ("Low Light Images/1.png", "Normal Light Images/1.png", "1"),
+    ("train/INPUT_IMAGES/1.png", "train/GT_IMAGES/1.png", "train/1"),
+    ("underexposed/1.png", "well_exposed/1.png", "1"), ("source/1.png", "target/1.png", "1"),
+    ("input/a1.png", "expert_c/a1.png", "a1"), ("low/1.png", "high/0001.png", "0001"),
+    ("low/dark-IMG_1.png", "high/bright-IMG_1.png", "bright-IMG_1"),
+    ("low/p1 (low).png", "high/p1 (high).png", "p1"),
     ("low/Nacht über Köln.png", "high/Nacht über Köln.png", "Nacht über Köln"),
     ("low/caf\u00e9.png", "high/cafe\u0301.png", "caf\u00e9")])
 def test_the_usual_layouts(write, low, normal, name):
@@ -52,7 +60,10 @@ def test_the_usual_layouts(write, low, normal, name):
 @pytest.mark.parametrize("lows, normal", [
     (("low/7_1.png", "low/7_2.png"), "gt/7.png"),
     (("short/7_00_0.04s.png", "short/7_00_0.1s.png"), "long/7_00_10s.png"),
-    (("Part1/7/1.png", "Part1/7/2.png"), "Part1/Label/7.png")])
+    (("Part1/7/1.png", "Part1/7/2.png"), "Part1/Label/7.png"),
+    (("low/7/1.png", "low/7/2.png"), "gt/7.png"),
+    (("short/7_00_0.1s.png", "short/7_01_0.1s.png"), "long/7_00_10s.png"),
+    (("input/a7_0.png", "input/a7_N1.5.png"), "gt/a7.png")])
 def test_several_exposures_of_one_scene_share_a_bright_photo(write, lows, normal):
     pairs = cnn.find_pairs(write(*lows, normal))
     assert {pair.low.name for pair in pairs} == {Path(low).name for low in lows}
@@ -63,6 +74,23 @@ def test_several_exposures_of_one_scene_share_a_bright_photo(write, lows, normal
 def test_exposures_with_partners_of_their_own_keep_them(write):
     root = write("low/7_1.png", "low/7_2.png", "high/7_1.png", "high/7_2.png")
     assert [pair.name for pair in cnn.find_pairs(root)] == ["7_1", "7_2"]
+
+
+@pytest.mark.parametrize("train, test", [
+    (("train_low", "train_high"), ("test_low", "test_high")),
+    (("low_train", "high_train"), ("low_test", "high_test")),
+    (("trainA", "trainB"), ("testA", "testB")), (("Cap-Low", "Cap-Normal"), ("Syn-Low", "Syn-Normal"))])
+def test_folders_of_two_sets_side_by_side_stay_apart(write, train, test):
+    root = write(*(f"{folder}/{number}.png" for folder in train + test for number in (1, 2)))
+    pairs = cnn.find_pairs(root)
+    assert len({pair.name for pair in pairs}) == 4
+    assert ({(pair.low.parent.name, pair.normal.parent.name) for pair in pairs}
+            == {train, test})
+
+
+def test_zeros_tell_photos_apart_where_both_have_partners(write):
+    root = write("low/1.png", "low/01.png", "high/1.png", "high/01.png")
+    assert {pair.name for pair in cnn.find_pairs(root)} == {"1", "01"}
 
 
 def test_many_orphans_are_counted_and_the_nearest_name_is_told(write):
@@ -150,6 +178,8 @@ def test_locate_dataset(write, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="no partner"):
         cnn.find_pairs(mine)
     assert cnn.locate_dataset("sample", tmp_path) == sample
+    write("dataset/low-light/a/low/1.png", "dataset/low-light/a/high/1.png")
+    assert cnn.locate_dataset("auto", tmp_path) == tmp_path / "dataset/low-light"
     write("dataset/low/1.png", "dataset/high/1.png")
     assert cnn.locate_dataset("auto", tmp_path) == tmp_path / "dataset"
 
@@ -197,6 +227,10 @@ def test_photos_are_upright_and_animations_their_first_frame(tmp_path, rng):
     exif[0x0112] = 6                                        # camera turned
     read = saved(tmp_path, Image.fromarray(photo), exif=exif)
     assert np.array_equal(read, np.rot90(photo, 3))
+    odd = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack(       # a resolution of -1 / 0
+        "<HHHIIHHII4xii", 2, 0x112, 3, 1, 6, 0x11A, 10, 1, 38, -1, 0)
+    read = saved(tmp_path, Image.fromarray(photo), "odd.jpg", exif=odd)
+    assert read.shape == (20, 10, 3)
     frames = [Image.new("RGB", (6, 5), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     assert (cnn.load_photo(tmp_path / "a.gif") == [255, 0, 0]).all()
@@ -232,6 +266,11 @@ def test_a_title_may_hold_any_file_name(tmp_path, rng):
     photos = [(name, noise(rng, 8, 8)) for name in ("IMG_$1_$2", "f\udcfcr")]
     cnn.save_figure(cnn.photo_grid(photos, 3), tmp_path / "new/names.png")
     assert cnn.load_photo(tmp_path / "new/names.png").shape[2] == 3
+
+
+def test_a_photo_that_is_thin_and_tall_is_drawn_small(rng):
+    figure = cnn.photo_grid([("", noise(rng, 20000, 10))], 5)
+    assert figure.get_size_inches()[1] < 10
 
 
 # The camera model and the sample set
@@ -338,6 +377,16 @@ def test_fractions_of_a_split():
     for fractions, lengths in (((0.8, 0.1, 0.1), [384, 48, 48]), ((1, 0, 0), [480, 0, 0]),
                                ((0.9, 0.1, 0), [432, 48, 0])):
         assert [*map(len, cnn.split_pairs(pairs, fractions, 0, scenes))] == lengths
+
+
+@pytest.mark.parametrize("fractions, lengths", [
+    ((1, 0, 0), [1, 0, 0]), ((0.8, 0.2, 0), [1, 1, 0]), ((0.8, 0, 0.2), [1, 0, 1])])
+def test_only_parts_that_are_wanted_need_a_scene(fractions, lengths):
+    pairs = [cnn.Pair(str(number), None, Path("x")) for number in range(sum(lengths))]
+    parts = cnn.split_pairs(pairs, fractions, 0, range(len(pairs)))
+    assert [*map(len, parts)] == lengths
+    with pytest.raises(ValueError, match="add other scenes"):
+        cnn.split_pairs(pairs, (0.8, 0.1, 0.1), 0, range(len(pairs)))
     assert cnn.split_pairs([], scenes=[]) == ([], [], [])
     with pytest.raises(ValueError, match="2 scene.*add other scenes"):
         cnn.split_pairs(numbered(4), scenes=[0, 0, 1, 1])

@@ -1,5 +1,6 @@
 """The network: any size, bounded, exact tiles, honest costs, safe files."""
 import json
+import logging
 import zipfile
 
 import keras
@@ -227,3 +228,16 @@ def test_slider_holds_both_photos(rng):
     html = cnn.before_after_slider(before, after).data
     assert html.count("data:image/jpeg;base64,") == 2 and 'type="range"' in html
     assert len(html) < 200_000
+
+
+def test_photos_of_many_sizes_draw_no_warning():
+    """TensorFlow warns of models that it compiles for size after size."""
+    records, handler = [], logging.Handler()
+    handler.emit = records.append
+    logging.getLogger("tensorflow").addHandler(handler)
+    for _ in range(3):
+        model = keras.Sequential([keras.layers.Conv2D(1, 1)])
+        for side in range(1, 5):
+            model.predict_on_batch(np.zeros((1, side, 9 - side, 3), "float32"))
+    logging.getLogger("tensorflow").removeHandler(handler)
+    assert not records

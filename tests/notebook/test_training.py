@@ -1,4 +1,6 @@
 """Training: what it logs, keeps and draws, and how it ends."""
+import sys
+
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
@@ -127,6 +129,14 @@ def test_nan_later_stops_training_and_spoils_no_model(tmp_path, small_pairs, run
     assert cnn.best_epoch(stopped.history)["epoch"] < 3
     score, _ = validation_scores(stopped.model, stopped.validation)
     assert score == pytest.approx(run.history["val_psnr"][:2].max(), abs=1e-3)
+
+
+def test_a_finished_run_without_the_package_can_go_on(tmp_path, small_pairs, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lowlight.resume", None)       # cannot be imported
+    small_run(tmp_path, small_pairs, epochs=1)
+    longer = small_run(tmp_path, small_pairs, epochs=2, resume=True)
+    assert longer.history["epoch"].tolist() == [1, 2]
+    assert longer.logged["loss"] == pytest.approx(longer.history["loss"][1:])
 
 
 def test_the_same_seed_gives_the_same_numbers(tmp_path, small_pairs, run):
