@@ -1369,7 +1369,7 @@ def compile_model(model, loss="mse", rate=5e-4, clip_norm=1.0, average=60):
 
 
 def train(model, batches, validation, folder, epochs, slow_down, patience=5,
-          min_progress=1e-5, copies=1, callbacks=(), settings=None, resume=False):
+          min_progress=3e-5, copies=1, callbacks=(), settings=None, resume=False):
     """Train a compiled model; the best one is left in `folder`/model.keras.
 
     `batches`: a PairSequence; `validation`: list of Pair; `slow_down`: the callback
