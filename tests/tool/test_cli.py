@@ -290,13 +290,14 @@ def test_killed_while_writing_leaves_no_half_photo(tmp_path, rng):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals of POSIX")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_stop_keeps_what_is_done_and_says_what_is_left(tmp_path, rng, name):
-    for number in range(60):
-        put(tmp_path / f"in/{number}.png", rng, (300, 300))
+    for photo in range(60):
+        put(tmp_path / f"in/{photo}.png", rng, (300, 300))
+    number = getattr(signal, name)          # which nohup and & let programs ignore
     process = command(tmp_path, "in", "--out", "out", start_new_session=True,
-                      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+                      preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
     while not list(tmp_path.glob("out/[0-9]*.png")) and process.poll() is None:
         time.sleep(0.005)
-    os.killpg(process.pid, getattr(signal, name))   # one in the background ignores ^C
+    os.killpg(process.pid, number)
     printed, errors = process.communicate()
     assert process.returncode == 1 and "files are left" in errors
     assert "Traceback" not in errors and "results: out" in printed

@@ -398,7 +398,7 @@ def test_a_fade_stays_a_fade(released, name):
     lumas = [mean_luma(enhancer(frame)) for frame in frames]
     assert max(lumas) < 1.1 * steady
     assert max(lumas) > 0.9 * steady
-    assert np.corrcoef(lumas, LIGHTS[name])[0, 1] > 0.95
+    assert np.corrcoef(lumas, LIGHTS[name])[0, 1] > 0.9
     for light, luma in zip(LIGHTS[name], lumas):
         assert luma < 0.05 or light > 0
 

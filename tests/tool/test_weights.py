@@ -16,7 +16,7 @@ STAGE_1 = ROOT / "weights/stage1.keras"
 
 # PSNR (dB), SSIM, PSNR with GT-mean. New weights: measure anew, here and in weights/README.md.
 RELEASED_ON_SAMPLE = (26.78, 0.873, 29.91)
-STAGE_1_ON_LOL = (21.36, 0.862, 24.38)
+STAGE_1_ON_LOL = (21.67, 0.866, 24.66)
 
 
 @pytest.fixture(scope="module")
