@@ -81,6 +81,9 @@ ROWS = {
     "a power in place of the mix": {"replace": {CURVE: gain_and_power}},
     "the curve bends sRGB levels": {"replace": {
         "lowlight.cnn.to_light": unchanged, "lowlight.cnn.to_level": unchanged}},
+    "places in the grid at full weight": {"replace": {"lowlight.cnn.PLACE_WEIGHT": 1.0}},
+    "one value of the grid for all places": {"replace": {
+        "lowlight.cnn.PLACE_WEIGHT": 0.0}},
     "no square root": {"replace": {"keras.ops.sqrt": lambda x: x}},
     "MSE instead of L1 + SSIM": {"loss": "mse"},
     "no moving average": {"ema": False},
