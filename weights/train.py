@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
-"""Train the released weights: stage 1, stage 2, and the LOL specialist.
+r"""Train the released weights: stage 1, stage 2, and the LOL specialist.
 
     export PYTHONPATH=.
-    python weights/train.py 1 --lol LOL --clean FOLDER --dark FOLDER --steps 40000
-    python weights/train.py 2 --start runs/weights/1.keras ...
-    python weights/train.py lol --start runs/weights/2.keras ...
+    python weights/train.py 1 --lol LOL --clean FOLDER --dark FOLDER --steps 40000 \
+        --batch 16 --crop 96 --pairs 3
+    python weights/train.py 2 --start runs/weights/1-40000.keras ...
+    python weights/train.py lol --start runs/weights/2-10000.keras ...
 
 Stage 1 learns from LOL's training pairs of split.json and from good photos, darkened; it
 has seen no scene of LOL's validation and test photos. Stage 2 goes on with all pairs but
 32 (benchmarks/scores.py, known). The specialist goes on with the pairs alone. Each time it
-scores, the averaged weights are written to runs/weights/STAGE.keras, and a row of
+scores, the averaged weights are written to runs/weights/STAGE-STEPS.keras, and a row of
 validation goes to runs/weights/history.csv: PSNR and SSIM on LOL and on darkened photos,
 and clouds and mean luma on twelve real dark photos. The learning rate follows a cosine.
+weights/README.md says with which options the released weights were trained.
 """
 import argparse
 import sys
@@ -45,7 +47,7 @@ class Score(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.steps += self.params["steps"]
         model = recipe.in_float32(self.model, cnn.build_model)
-        model.save(self.folder / f"{self.options.stage}.keras")
+        model.save(self.folder / f"{self.options.stage}-{self.steps}.keras")
         row = {"stage": self.options.stage, "steps": self.steps,
                "minutes": round((time.time() - self.start) / 60, 1),
                "loss": round(logs["loss"], 5)}
