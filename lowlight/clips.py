@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lowlight.files import CLIPS, Result, private_mode, whole_file
+from lowlight.hdr import HLG, PQ, hdr_to_sdr
 from lowlight.photo import (LUMA, TILE, colour_as_before, enhance, make_thumbnail,
                             mean_luma, quantise)
 
@@ -37,7 +38,6 @@ INTERPOLATION_FLAGS = 0x42002   # SWS_ACCURATE_RND, _FULL_CHR_H_INT and _BILINEA
 BT709, BT601, BT2020 = 1, 6, 9  # AVCOL_SPC_BT709, _SMPTE170M and _BT2020_NCL
 COLOUR_SPACES = (BT709, 5, BT601, 7, BT2020)    # those that are converted to RGB
 LIMITED_RANGE = 1               # AVCOL_RANGE_MPEG: luma from 16 to 235
-PQ, HLG = 16, 18                # AVCOL_TRC_SMPTE2084, AVCOL_TRC_ARIB_STD_B67
 FRAME_DURATION = 0x100          # AV_CODEC_FLAG_FRAME_DURATION
 
 
@@ -158,7 +158,7 @@ class ClipEnhancer:
         last, self._tones = self._tones, tones
         if last is None:
             return False
-        level = 0.1 + (tones + last).mean() / 2     # a step of a dark fade is no cut
+        level = 0.15 + (tones + last).mean() / 2     # a step of a dark fade is no cut
         return bool(np.abs(tones - last).mean() > self._cut * level)
 
 
@@ -205,63 +205,9 @@ def first_frame(path):
                          f"{error}); replace it or convert it to MP4") from None
 
 
-# HDR. Curves of ITU-R BT.2100 and matrix of BT.2087; what is white on paper has 203
-# candelas a square metre (BT.2408), and becomes nearly white in SDR.
-
-BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593])        # weights of R, G, B
-BT709_TO_BT2020 = np.array([[0.6274, 0.3293, 0.0433],
-                            [0.0691, 0.9195, 0.0114],
-                            [0.0164, 0.0880, 0.8956]])
-HDR_WHITE = 255 * 256   # what FFmpeg makes of the signal 1 in 16 bits
-PAPER_WHITE = 203.0
-KNEE = 0.75             # share of paper white from which on highlights are compressed
-
-
 def is_hdr(frame):
     """Whether the colours of a video frame are coded by PQ or HLG."""
     return frame.color_trc in (PQ, HLG)
-
-
-def pq_light(signal):
-    """Light in candelas a square metre of a PQ signal in [0, 1]."""
-    power = signal ** (1 / 78.84375)
-    share = np.maximum(power - 0.8359375, 0) / (18.8515625 - 18.6875 * power)
-    return 10_000 * share ** (1 / 0.1593017578125)
-
-
-def hlg_scene_light(signal):
-    """Light of the scene, in [0, 1], of an HLG signal in [0, 1]."""
-    a, b, c = 0.17883277, 0.28466892, 0.55991073
-    return np.where(signal <= 0.5, signal ** 2 / 3, (np.exp((signal - c) / a) + b) / 12)
-
-
-def hlg_light(signal):
-    """Light of an HLG signal (..., 3) on a display of 1000 candelas a square metre."""
-    scene = hlg_scene_light(signal)
-    return 1000 * scene * (scene @ BT2020_LUMA)[..., None] ** 0.2
-
-
-def compress_highlights(light):
-    """Light (..., 3) over paper white into [0, 1]; below KNEE it stays what it was."""
-    largest = np.maximum(light.max(axis=-1, keepdims=True), 1e-6)
-    above = np.maximum(largest - KNEE, 0) / (1 - KNEE)
-    compressed = np.minimum(largest, KNEE) + (1 - KNEE) * (1 - np.exp(-above))
-    return light * (compressed / largest)       # one factor: the hue stays
-
-
-def hdr_to_sdr(photo, transfer):
-    """A photo of BT.2100, uint16 (H, W, 3) up to HDR_WHITE, as uint8 of BT.709.
-
-    `transfer`: PQ or HLG.
-    """
-    result = np.empty(photo.shape, np.uint8)
-    for top in range(0, len(photo), 64):        # at once, it takes gigabytes
-        signal = np.minimum(photo[top:top + 64] / np.float32(HDR_WHITE), 1)
-        light = pq_light(signal) if transfer == PQ else hlg_light(signal)
-        light = light / PAPER_WHITE @ np.linalg.inv(BT709_TO_BT2020).T
-        light = compress_highlights(np.maximum(light, 0))
-        result[top:top + 64] = quantise(light ** (1 / 2.4), np.uint8)       # BT.1886
-    return result
 
 
 def has_alpha(video, first):

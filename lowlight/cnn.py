@@ -5,20 +5,20 @@
 # %% auto #0
 __all__ = ['RULES', 'SLIDER', 'SAMPLE', 'SAMPLE_PHOTOS', 'KAGGLE_PAIRS', 'LOW_NAMES', 'NORMAL_NAMES', 'NO_PHOTO', 'PLACE_WEIGHT',
            'TOE', 'MOST_STOPS', 'LUMA', 'LOSSES', 'MARGIN', 'SCORES', 'BASELINES', 'quiet_stderr',
-           'import_from_package', 'find_gpus', 'as_kind', 'check_parameters', 'show_photo', 'heat_map', 'photo_grid',
-           'save_figure', 'photo_url', 'before_after_slider', 'load_photo', 'as_uint8', 'to_linear', 'to_srgb',
-           'underexpose', 'Pair', 'natural', 'list_photos', 'role', 'plain_name', 'scene_names', 'role_and_names',
-           'photos_by_role', 'double_problems', 'photo_problems', 'orphan_problems', 'find_pairs', 'sample_photos',
-           'write_sample_pairs', 'has_kaggle_token', 'download_pairs', 'dataset_below', 'locate_dataset', 'find_clean',
-           'scene_signature', 'group_scenes', 'take_scenes', 'split_pairs', 'cells', 'make_thumbnail', 'load_pair',
-           'cut_crop', 'turn_crop', 'PhotoCache', 'load_with_thumbnail', 'PairCrops', 'DarkenedCrops', 'crop_sources',
-           'PairSequence', 'PadToMultiple', 'CropLike', 'SampleGrid', 'load_model', 'count_macs', 'draw_model',
-           'upsample', 'global_grid', 'residual_block', 'to_light', 'to_level', 'brightening_curve', 'denoise',
-           'develop', 'build_model', 'check_photos', 'psnr', 'ssim', 'gt_mean', 'blur_matrix', 'blur', 'ssim_map',
-           'l1_ssim', 'psnr_of_levels', 'with_margin', 'WholePhotos', 'brighten', 'Snapshots', 'read_history',
-           'best_epoch', 'reductions', 'draw_curves', 'draw_training', 'LiveCurves', 'film_frames', 'BestModel',
-           'set_aside', 'begin_run', 'cosine_rate', 'compile_model', 'train', 'scores', 'clahe', 'evaluate',
-           'summarise', 'markdown_table', 'rank']
+           'import_from_package', 'find_gpus', 'training_precision', 'as_kind', 'check_parameters', 'show_photo',
+           'heat_map', 'photo_grid', 'save_figure', 'photo_url', 'before_after_slider', 'load_photo', 'as_uint8',
+           'to_linear', 'to_srgb', 'underexpose', 'Pair', 'natural', 'list_photos', 'role', 'plain_name', 'scene_names',
+           'role_and_names', 'photos_by_role', 'double_problems', 'photo_problems', 'orphan_problems', 'find_pairs',
+           'sample_photos', 'write_sample_pairs', 'has_kaggle_token', 'download_pairs', 'dataset_below',
+           'locate_dataset', 'find_clean', 'scene_signature', 'group_scenes', 'take_scenes', 'split_pairs', 'cells',
+           'make_thumbnail', 'load_pair', 'cut_crop', 'turn_crop', 'PhotoCache', 'load_with_thumbnail', 'PairCrops',
+           'DarkenedCrops', 'crop_sources', 'PairSequence', 'PadToMultiple', 'CropLike', 'SampleGrid', 'load_model',
+           'count_macs', 'draw_model', 'upsample', 'global_grid', 'residual_block', 'to_light', 'to_level',
+           'brightening_curve', 'denoise', 'develop', 'build_model', 'check_photos', 'psnr', 'ssim', 'gt_mean',
+           'blur_matrix', 'blur', 'ssim_map', 'l1_ssim', 'psnr_of_levels', 'with_margin', 'WholePhotos', 'brighten',
+           'Snapshots', 'read_history', 'best_epoch', 'reductions', 'draw_curves', 'draw_training', 'LiveCurves',
+           'film_frames', 'BestModel', 'set_aside', 'begin_run', 'cosine_rate', 'compile_model', 'train', 'scores',
+           'clahe', 'evaluate', 'summarise', 'markdown_table', 'rank']
 
 # %% ../CNN.ipynb #imports
 #@title Imports
@@ -91,6 +91,13 @@ def find_gpus():
     except AttributeError:      # on PyTorch Keras lists none
         devices = []
     return [name for name in devices if "gpu" in name]
+
+
+def training_precision(precision, gpus):
+    """The dtype policy that PRECISION stands for."""
+    if precision != "auto":
+        return precision
+    return "mixed_float16" if gpus else "float32"
 
 
 RULES = (       # names of parameters, their kind, what they must be, and a test of it
@@ -558,7 +565,7 @@ def scene_signature(path, side=48, border=4):
 def group_scenes(pairs, threshold=0.8, block=250):
     """A scene number for each pair: the same view at other exposures gets the same.
 
-    `block`: photos compared with all others at a time, for the sake of memory."""
+    `block`: photos compared with those before at a time, for the sake of memory."""
     if not pairs:
         return []
     ranks = np.empty((len(pairs), 48 * 48), np.float32)
@@ -567,9 +574,11 @@ def group_scenes(pairs, threshold=0.8, block=250):
         ranks[number], detail[number] = scene_signature(pair.normal)
     links = []
     for start in range(0, len(pairs), block):
-        rows = slice(start, start + block)
-        links.append(sparse.csr_matrix((ranks[rows] @ ranks.T > threshold)
-                                       & (detail[rows] @ detail.T > threshold)))
+        rows, before = slice(start, start + block), slice(0, start + block)
+        same = sparse.csr_matrix((ranks[rows] @ ranks[before].T > threshold)
+                                 & (detail[rows] @ detail[before].T > threshold))
+        same.resize(same.shape[0], len(pairs))      # each two are compared once
+        links.append(same)
     graph = sparse.vstack(links)
     _, scenes = sparse.csgraph.connected_components(graph, directed=False)
     return scenes.tolist()

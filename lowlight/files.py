@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 from PIL.ExifTags import Base
 
+from lowlight.hdr import HLG, PQ, hdr_to_sdr
 from lowlight.kinds import (HEIC, MAX_PIXELS, PACKAGES, RAW, TIFF_STARTS, check_pixels,
                             first_directory, kind_of, looks_like_clip, no_warnings,
                             open_file, opened, quiet_stderr)
@@ -333,8 +334,6 @@ def read_deep_heic(source, depth):
     """A HEIC photo of 10 or 12 bits as a Picture of uint16, one in HDR of uint8; None
     for others, and where `depth` asks for 8 bits."""
     import pillow_heif
-
-    from lowlight.clips import HLG, PQ
     image = pillow_heif.open_heif(source, convert_hdr_to_8bit=False)
     check_pixels(*image.size)
     if image.mode not in ("RGB;16", "RGBA;16"):
@@ -350,7 +349,6 @@ def read_deep_heic(source, depth):
 
 def read_deep_avif(source, depth):
     """As `read_deep_heic` for an AVIF photo, of which Pillow reads 8 bits."""
-    from lowlight.clips import HLG, PQ
     with open_file(source) as file:
         colours = NCLX.search(file.read(2 ** 16))
     transfer = int.from_bytes(colours[1], "big") if colours else None
@@ -362,7 +360,6 @@ def read_deep_avif(source, depth):
 
 def in_sdr(picture, transfer, source):
     """A Picture in HDR, coded by `transfer`, as one of uint8 in SDR, with a note."""
-    from lowlight.clips import hdr_to_sdr
     return Picture(hdr_to_sdr(picture.photo, transfer),
                    note=f"{source}: converted from HDR to SDR")
 

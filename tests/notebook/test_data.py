@@ -377,6 +377,9 @@ def test_fractions_of_a_split():
     for fractions, lengths in (((0.8, 0.1, 0.1), [384, 48, 48]), ((1, 0, 0), [480, 0, 0]),
                                ((0.9, 0.1, 0), [432, 48, 0])):
         assert [*map(len, cnn.split_pairs(pairs, fractions, 0, scenes))] == lengths
+    assert cnn.split_pairs([], scenes=[]) == ([], [], [])
+    with pytest.raises(ValueError, match="2 scene.*add other scenes"):
+        cnn.split_pairs(numbered(4), scenes=[0, 0, 1, 1])
 
 
 @pytest.mark.parametrize("fractions, lengths", [
@@ -387,9 +390,6 @@ def test_only_parts_that_are_wanted_need_a_scene(fractions, lengths):
     assert [*map(len, parts)] == lengths
     with pytest.raises(ValueError, match="add other scenes"):
         cnn.split_pairs(pairs, (0.8, 0.1, 0.1), 0, range(len(pairs)))
-    assert cnn.split_pairs([], scenes=[]) == ([], [], [])
-    with pytest.raises(ValueError, match="2 scene.*add other scenes"):
-        cnn.split_pairs(numbered(4), scenes=[0, 0, 1, 1])
 
 
 # Thumbnails and batches

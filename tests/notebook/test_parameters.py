@@ -26,7 +26,8 @@ def test_the_defaults_are_all_checked_and_sound():
     ("RESUME", "false", False), ("RESUME", "True", True), ("RESUME", True, True),
     ("DATASET", 2024, "2024"), ("CLEAN", None, ""), ("WIDTHS", "(16, 32)", (16, 32)),
     ("WIDTHS", [8, 8], (8, 8)), ("EPOCHS", "1e1", 10), ("EPOCHS", 10.0, 10),
-    ("OUTPUT", "~/runs", str(Path.home() / "runs")), ("LEARNING_RATE", "1e-3", 1e-3), ("STEPS_PER_EPOCH", 1, 1)])
+    ("OUTPUT", "~/runs", str(Path.home() / "runs")),
+    ("LEARNING_RATE", "1e-3", 1e-3), ("STEPS_PER_EPOCH", 1, 1)])
 def test_texts_and_numbers_mean_what_they_say(name, text, value):
     found = cnn.check_parameters(defaults() | {name: text})[name]
     assert found == value
@@ -37,7 +38,8 @@ def test_one_message_lists_all_that_makes_no_sense():
     wrong = {"LOSS": "mes", "SCHEDULE": "linear", "PHOTOS": "no/such/folder", "EPOCHS": 1.5,
              "RESUME": "perhaps", "FRACTIONS": (0.9, 0.9, 0.1), "WIDTHS": "(16, x)",
              "CROP": 5, "BATCH_SIZE": 0, "BLOCKS": 0, "DATASET": "", "OUTPUT": None,
-             "TEST_SET": __file__, "WEIGHTS": str(Path(__file__).parent), "LEARNING_RATE": -1, "PRECISION": "float8"}
+             "TEST_SET": __file__, "WEIGHTS": str(Path(__file__).parent),
+             "LEARNING_RATE": -1, "PRECISION": "float8"}
     with pytest.raises(ValueError) as error:
         cnn.check_parameters(defaults() | wrong)
     lines = str(error.value).splitlines()[1:]

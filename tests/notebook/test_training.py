@@ -100,6 +100,10 @@ def test_half_precision_is_that_of_gpus_and_scales_the_loss(
     """Keras is asked for its devices; the training is on what there is."""
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0", "gpu:0"])
     assert cnn.find_gpus() == ["gpu:0"]
+    assert cnn.training_precision("auto", []) == "float32"
+    assert cnn.training_precision("float32", ["gpu:0"]) == "float32"
+    precision = cnn.training_precision("auto", cnn.find_gpus())
+    assert precision == "mixed_float16"
     seen = []
 
     def look(model, epoch, batch):
@@ -108,7 +112,7 @@ def test_half_precision_is_that_of_gpus_and_scales_the_loss(
         seen.append(model.get_layer("head").compute_dtype)
         raise SystemExit
     with pytest.raises(SystemExit):
-        small_run(tmp_path, small_pairs, look, precision="mixed_float16")
+        small_run(tmp_path, small_pairs, look, precision=precision)
     assert seen[:3] == ["LossScaleOptimizer", {"float16", "float32"}, "float32"]
 
 
