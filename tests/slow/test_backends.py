@@ -83,10 +83,17 @@ def without_clipping(adam, rate, global_clipnorm, **options):
 def start(kind, folder, pairs, *options, cut=0, **environment):
     """The process that runs PROGRAM."""
     backend = {"jax": "jax", "machines": "jax", "torch": "torch"}.get(kind, "tensorflow")
+    root = pairs[0].low.parent.parent
+    # On JAX compiling takes longest: once for all processes, and hardly optimised.
+    environment |= {"KERAS_BACKEND": backend,
+                    "JAX_COMPILATION_CACHE_DIR": str(root.parent / "compiled"),
+                    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+                    "XLA_FLAGS": "--xla_backend_optimization_level=0 "
+                                 "--xla_llvm_disable_expensive_passes=true"}
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, kind, folder, pairs[0].low.parent.parent,
-         str(cut), *options], cwd=ROOT, text=True, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, env=os.environ | {"KERAS_BACKEND": backend} | environment)
+        [sys.executable, "-c", PROGRAM, kind, folder, root, str(cut), *options], cwd=ROOT,
+        text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        env=os.environ | environment)
 
 
 @pytest.fixture(scope="module")
@@ -152,8 +159,7 @@ def machines(count, *arguments, **options):
         address = f"127.0.0.1:{free.getsockname()[1]}"
     return [start("machines", *arguments, **options, KERAS_DISTRIBUTION_JOB_ADDRESSES=address,
                   KERAS_DISTRIBUTION_NUM_PROCESSES=str(count),
-                  KERAS_DISTRIBUTION_PROCESS_ID=str(number), JAX_PLATFORMS="cpu",
-                  JAX_COMPILATION_CACHE_DIR=str(arguments[0] / "cache"))
+                  KERAS_DISTRIBUTION_PROCESS_ID=str(number), JAX_PLATFORMS="cpu")
             for number in range(count)]
 
 
