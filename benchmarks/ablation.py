@@ -3,7 +3,7 @@
 
     python benchmarks/ablation.py DATASET [--clean FOLDER] [--steps 2000]
                                   [--dark FOLDER] [--crop 128] [--only NAME ...]
-                                  [--csv FILE] [--precision P]
+                                  [--seeds 0 1 2] [--csv FILE] [--precision P]
 
 Each row trains from scratch on LOL's training pairs of weights/split.json, and, with
 --clean, on photos of that folder, darkened, in every other crop. It is scored on whole
@@ -12,6 +12,7 @@ the photos of that folder that come out harmed are counted, as harm.py does. The
 rate follows a cosine over the steps, so that every row is a finished run.
 """
 import argparse
+import itertools
 import time
 from contextlib import ExitStack
 from functools import partial
@@ -68,8 +69,21 @@ def unchanged(level):
     return level
 
 
+def gain_of_each_channel(photo, predictions):
+    """In place of `cnn.develop`: a gain for each channel, not one and a bounded tint."""
+    ops = cnn.ops
+    stops, mix, mean3, mean5, mean9, residual = ops.split(
+        predictions, [3, 4, 7, 10, 13], axis=-1)
+    below_white = 1 - ops.square(ops.square(ops.square(photo)))
+    denoised = cnn.denoise(photo, [below_white * ops.sigmoid(weight - 3)
+                                   for weight in (mean3, mean5, mean9)])
+    gain = 2.0 ** (cnn.MOST_STOPS * ops.tanh(stops))
+    light = cnn.brightening_curve(cnn.to_light(denoised), gain, ops.sigmoid(3 - mix))
+    return denoised, cnn.to_level(light), below_white * ops.tanh(residual) / 2
+
+
 CURVE = "lowlight.cnn.brightening_curve"
-FULL = {"loss": "l1_ssim", "ema": True, "seed": 0, "model": {}, "replace": {},
+FULL = {"loss": "l1_ssim", "ema": True, "model": {}, "replace": {},
         "sequence": cnn.PairSequence, "thumbnail": None,
         "kinds": ("pairs", "clean")}
 ROWS = {
@@ -79,6 +93,7 @@ ROWS = {
     "no window": {"sequence": NoWindow},
     "gain without mix": {"replace": {CURVE: one_parameter}},
     "a power in place of the mix": {"replace": {CURVE: gain_and_power}},
+    "a gain of each channel": {"replace": {"lowlight.cnn.develop": gain_of_each_channel}},
     "the curve bends sRGB levels": {"replace": {
         "lowlight.cnn.to_light": unchanged, "lowlight.cnn.to_level": unchanged}},
     "places in the grid at full weight": {"replace": {"lowlight.cnn.PLACE_WEIGHT": 1.0}},
@@ -93,9 +108,7 @@ ROWS = {
     "pairs only": {"kinds": ("pairs",)},
     "a quarter of the crops darkened": {"kinds": ("pairs", "pairs", "pairs", "clean")},
     "three quarters darkened": {"kinds": ("pairs", "clean", "clean", "clean")},
-    "darkened photos only": {"kinds": ("clean",)},
-    "full recipe, seed 1": {"seed": 1},
-    "full recipe, seed 2": {"seed": 2}}
+    "darkened photos only": {"kinds": ("clean",)}}
 
 
 def build(row):
@@ -107,17 +120,19 @@ def build(row):
 
 
 def count_harm(model, row, folder):
-    """{"harmed": photos in `folder` that the model harms, "clouds": mean over them}."""
-    count, clouds = 0, []
+    """{"harmed": photos in `folder` that the model harms, clouds and mean luma}."""
+    count, clouds, lumas = 0, [], []
     for path in harm.find_photos(folder):
         photo = harm.read_photo(path)
         result = cnn.brighten(model, photo, row["thumbnail"])
         count += harm.severity(harm.harm(photo, result)) > 1
         clouds.append(harm.clouds(photo, result))
-    return {"harmed": count, "clouds": f"{np.mean(clouds):.3f}"}
+        lumas.append(harm.mean_luma(result))
+    return {"harmed": count, "clouds": f"{np.mean(clouds):.3f}",
+            "worst clouds": f"{max(clouds):.2f}", "luma": f"{np.mean(lumas):.3f}"}
 
 
-def measure(row, train, validation, options):
+def measure(row, seed, train, validation, options):
     """{column: value} of one row, trained and scored.
 
     `train`: {"pairs": source of crops, "clean": source}, either may be None;
@@ -126,11 +141,11 @@ def measure(row, train, validation, options):
     steps = options.steps
     sources = [train[kind] for kind in row["kinds"] if train[kind]]
     sequence = row["sequence"](sources, options.crop, steps=max(1, steps // 10),
-                               seed=row["seed"])
+                               seed=seed)
     start = time.perf_counter()
     model, seconds = recipe.train(
         partial(build, row), sequence, steps, loss=row["loss"], ema=row["ema"],
-        seed=row["seed"], precision=options.precision)
+        seed=seed, precision=options.precision)
     result = {"minutes": f"{(time.perf_counter() - start) / 60:.1f}"}
     for kind, photos in validation.items():
         means = recipe.score(lambda low: cnn.brighten(
@@ -151,6 +166,7 @@ def main():
     parser.add_argument("--crop", type=int, default=128)
     parser.add_argument("--only", nargs="*", default=list(ROWS), choices=list(ROWS),
                         metavar="NAME", help="; ".join(ROWS))
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--photos", type=int, default=60, help="at most so many "
                         "validation photos of each kind")
     parser.add_argument("--precision", default="float32")
@@ -162,14 +178,16 @@ def main():
              "clean": cnn.DarkenedCrops(clean[0]) if clean[0] else None}
     validation = {"pairs": validation[:options.photos],
                   "clean": clean[1][:options.photos]}
-    for number, name in enumerate(options.only):
+    head_printed = False
+    for seed, name in itertools.product(options.seeds, options.only):
         row = FULL | ROWS[name]
         if not any(train[kind] for kind in row["kinds"]):
             continue                        # darkened photos only, but no --clean
-        line = {"variant": name, "steps": options.steps} | measure(
-            row, train, validation, options)
-        if number == 0:
+        line = {"variant": name, "seed": seed, "steps": options.steps} | measure(
+            row, seed, train, validation, options)
+        if not head_printed:
             markdown_head(list(line))
+            head_printed = True
         markdown_row(line.values())
         if options.csv:
             add_row(options.csv, line)
