@@ -84,11 +84,11 @@ def gain_of_each_channel(photo, predictions):
 
 CURVE = "lowlight.cnn.brightening_curve"
 FULL = {"loss": "l1_ssim", "ema": True, "model": {}, "replace": {},
-        "sequence": cnn.PairSequence, "thumbnail": None,
+        "sequence": cnn.PairSequence, "thumbnail": cnn.make_thumbnail,
         "kinds": ("pairs", "clean")}
 ROWS = {
     "full recipe": {},
-    "no thumbnail": {"sequence": NoThumbnail, "thumbnail": GREY},
+    "no thumbnail": {"sequence": NoThumbnail, "thumbnail": lambda photo: GREY},
     "thumbnail of the crop, not of the photo": {"sequence": CropThumbnail},
     "no window": {"sequence": NoWindow},
     "gain without mix": {"replace": {CURVE: one_parameter}},
@@ -119,12 +119,18 @@ def build(row):
         return cnn.build_model(**row["model"])
 
 
+def brighten(model, row, photo):
+    """What the model of a row makes of a uint8 photo, with the thumbnail of that row."""
+    with mock.patch("lowlight.cnn.make_thumbnail", row["thumbnail"]):
+        return cnn.brighten(model, photo)
+
+
 def count_harm(model, row, folder):
     """{"harmed": photos in `folder` that the model harms, clouds and mean luma}."""
     count, clouds, lumas = 0, [], []
     for path in harm.find_photos(folder):
         photo = harm.read_photo(path)
-        result = cnn.brighten(model, photo, row["thumbnail"])
+        result = brighten(model, row, photo)
         count += harm.severity(harm.harm(photo, result)) > 1
         clouds.append(harm.clouds(photo, result))
         lumas.append(harm.mean_luma(result))
@@ -148,8 +154,7 @@ def measure(row, seed, train, validation, options):
         seed=seed, precision=options.precision)
     result = {"minutes": f"{(time.perf_counter() - start) / 60:.1f}"}
     for kind, photos in validation.items():
-        means = recipe.score(lambda low: cnn.brighten(
-            model, low, row["thumbnail"]), photos) if photos else {}
+        means = recipe.score(partial(brighten, model, row), photos) if photos else {}
         result |= {f"{kind} {name}": value for name, value
                    in recipe.rounded(means).items()}
     if options.dark:

@@ -1159,31 +1159,28 @@ class WholePhotos(keras.utils.PyDataset):
         return (low / np.float32(255), thumbnail, window), normal / np.float32(255)
 
 
-def brighten(model, photo, thumbnail=None, strip_pixels=2 ** 21):
+def brighten(model, photo, strip_pixels=2 ** 21):
     """uint8 photo (H, W, 3) -> the model's bright one.
 
-    `thumbnail`: by default that of the photo. To save memory, a large photo is worked
-    on in strips, and the rows around them that matter."""
-    if thumbnail is None:
-        thumbnail = make_thumbnail(photo)
-    multiple = max(getattr(layer, "multiple", 1) for layer in model.layers)
+    To save memory, a large photo is worked on in strips, and the rows around them that
+    matter."""
+    thumbnail = make_thumbnail(photo)
+    multiple = model.get_layer("pad").multiple
     rows = max(1, strip_pixels // photo.shape[1] // multiple) * multiple
     blocks = sum(isinstance(layer, layers.ReLU) for layer in model.layers)
     reach = 2 * multiple * (blocks + 2)     # more rows than an output depends on
     padded, (top, left, bottom, right) = with_margin(photo)
-    result = np.empty_like(photo)
+    strips = []
     for first in range(0, len(photo), rows):
-        strip = first + MARGIN                          # its first row in `padded`
-        start = max(0, first - reach)
-        end = min(len(padded), strip + rows + reach)
+        start = max(0, first - reach)                   # rows of `padded`
+        end = min(len(padded), first + MARGIN + rows + reach)
         window = np.float32([top + (bottom - top) * start / len(padded), left,
                              top + (bottom - top) * end / len(padded), right])
         output = model.predict_on_batch([padded[None, start:end] / np.float32(255),
                                          thumbnail[None], window[None]])[0]
-        count = min(rows, len(photo) - first)
-        inner = output[strip - start:strip - start + count, MARGIN:-MARGIN]
-        result[first:first + count] = as_uint8(inner)
-    return result
+        inner = output[first + MARGIN - start:, MARGIN:-MARGIN]
+        strips.append(as_uint8(inner[:rows]))
+    return np.concatenate(strips)[:len(photo)]          # without the margin below
 
 # %% ../CNN.ipynb #callbacks
 #@title Callbacks: snapshots, live figure, best model, state of the run
