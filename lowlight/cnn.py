@@ -11,14 +11,14 @@ __all__ = ['RULES', 'SLIDER', 'SAMPLE', 'SAMPLE_PHOTOS', 'KAGGLE_PAIRS', 'LOW_NA
            'role_and_names', 'photos_by_role', 'double_problems', 'photo_problems', 'orphan_problems', 'find_pairs',
            'sample_photos', 'write_sample_pairs', 'has_kaggle_token', 'download_pairs', 'dataset_below',
            'locate_dataset', 'find_clean', 'scene_signature', 'group_scenes', 'take_scenes', 'split_pairs', 'cells',
-           'make_thumbnail', 'load_pair', 'cut_crop', 'turn_crop', 'PhotoCache', 'load_with_thumbnail', 'PairCrops',
-           'DarkenedCrops', 'crop_sources', 'PairSequence', 'PadToMultiple', 'CropLike', 'SampleGrid', 'load_model',
-           'count_macs', 'draw_model', 'upsample', 'global_grid', 'residual_block', 'to_light', 'to_level',
-           'brightening_curve', 'denoise', 'develop', 'build_model', 'check_photos', 'psnr', 'ssim', 'gt_mean',
-           'blur_matrix', 'blur', 'ssim_map', 'l1_ssim', 'psnr_of_levels', 'with_margin', 'WholePhotos', 'brighten',
-           'Snapshots', 'read_history', 'best_epoch', 'reductions', 'draw_curves', 'draw_training', 'LiveCurves',
-           'film_frames', 'BestModel', 'set_aside', 'begin_run', 'cosine_rate', 'compile_model', 'train', 'scores',
-           'clahe', 'evaluate', 'summarise', 'markdown_table', 'rank']
+           'make_thumbnail', 'load_pair', 'cut_crop', 'turn_crop', 'PhotoCache', 'PairCrops', 'DarkenedCrops',
+           'crop_sources', 'PairSequence', 'PadToMultiple', 'CropLike', 'SampleGrid', 'load_model', 'count_macs',
+           'draw_model', 'upsample', 'global_grid', 'residual_block', 'to_light', 'to_level', 'brightening_curve',
+           'denoise', 'develop', 'build_model', 'check_photos', 'psnr', 'ssim', 'gt_mean', 'blur_matrix', 'blur',
+           'ssim_map', 'l1_ssim', 'psnr_of_levels', 'with_margin', 'WholePhotos', 'brighten', 'Snapshots',
+           'read_history', 'best_epoch', 'reductions', 'draw_curves', 'draw_training', 'LiveCurves', 'film_frames',
+           'BestModel', 'set_aside', 'begin_run', 'cosine_rate', 'compile_model', 'train', 'scores', 'clahe',
+           'evaluate', 'summarise', 'markdown_table', 'rank']
 
 # %% ../CNN.ipynb #imports
 #@title Imports
@@ -249,19 +249,17 @@ def to_linear(encoded):
 def to_srgb(linear):
     """Linear light in [0, 1] to sRGB in [0, 1] (IEC 61966-2-1)."""
     return np.where(linear <= 0.0031308, linear * 12.92,
-                    1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055)
+                    1.055 * linear ** (1 / 2.4) - 0.055)
 
 
-def underexpose(photo, rng, stops, shot=0.0):
+def underexpose(photo, rng, stops, shot):
     """uint8 photo (H, W, 3) as the camera would record it with `stops` less exposure.
 
     `shot`: variance of the noise over the signal; the read noise follows from it."""
     linear = to_linear(photo / 255) * 2.0 ** -stops
-    if shot:
-        read = np.exp(2.18 * np.log(shot) + 1.20)       # Brooks et al., 2019
-        noise = rng.standard_normal(linear.shape)
-        linear = linear + noise * np.sqrt(shot * linear + read)
-    return as_uint8(to_srgb(linear.clip(0, 1)))
+    read = np.exp(2.18 * np.log(shot) + 1.20)           # Brooks et al., 2019
+    noise = rng.standard_normal(linear.shape) * np.sqrt(shot * linear + read)
+    return as_uint8(to_srgb(np.clip(linear + noise, 0, 1)))
 
 # %% ../CNN.ipynb #find-pairs
 #@title Finding, checking and downloading pairs
@@ -670,40 +668,34 @@ def turn_crop(low, normal, thumbnail, window, rng):
 # %% ../CNN.ipynb #sources
 #@title Sources of crops: pairs, and good photos that are darkened
 class PhotoCache:
-    """What `load(path)` returns, (photo, small), kept while it fits in memory."""
+    """The arrays that `load(name)` returns, kept while they fit in memory."""
 
     def __init__(self, load, limit=2e9):
-        self.load, self.photos, self.bytes_left = load, {}, limit
+        self.load, self.loaded, self.bytes_left = load, {}, limit
 
-    def __getitem__(self, path):
-        if path in self.photos:
-            return self.photos[path]
-        photo, small = self.load(path)
-        if photo.nbytes < self.bytes_left:
-            self.bytes_left -= photo.nbytes
-            self.photos[path] = photo, small
-        return photo, small
-
-
-def load_with_thumbnail(path):
-    """(photo, its thumbnail)."""
-    photo = load_photo(path)
-    return photo, make_thumbnail(photo)
+    def __getitem__(self, name):
+        if name in self.loaded:
+            return self.loaded[name]
+        arrays = self.load(name)
+        size = sum(array.nbytes for array in arrays)
+        if size < self.bytes_left:
+            self.bytes_left -= size
+            self.loaded[name] = arrays
+        return arrays
 
 
 class PairCrops:
     """A source of crops: dark photos and their bright partners."""
 
     def __init__(self, pairs):
-        self.pairs, self.photos = pairs, PhotoCache(load_with_thumbnail)
+        self.pairs, self.photos = pairs, PhotoCache(load_pair)
 
     def __len__(self):
         return len(self.pairs)
 
     def crop(self, number, side, rng):
         """(low, normal, thumbnail, window) of a random crop of one pair, uint8."""
-        low, thumbnail = self.photos[self.pairs[number].low]
-        normal, _ = self.photos[self.pairs[number].normal]
+        low, normal, thumbnail = self.photos[self.pairs[number]]
         (low, normal), window = cut_crop((low, normal), side, rng)
         return low, normal, thumbnail, window
 
