@@ -1453,16 +1453,8 @@ def markdown_table(rows):
     return "\n".join(lines)
 
 # %% ../CNN.ipynb #rank
-def rank(rows, scene_of_photo=None):
-    """{"best": row, "median": row, "worst": row} by PSNR, of rows of one method.
-
-    `scene_of_photo`: {photo: scene}; the median then shows neither of the two other
-    scenes, if there is a third one."""
+def rank(rows):
+    """{"best": row, "median": row, "worst": row} by PSNR, of rows of one method."""
     ordered = sorted(rows, key=lambda row: row["psnr"], reverse=True)
-    best, worst = ordered[0], ordered[-1]
-    middle = ordered
-    if scene_of_photo:
-        shown = {scene_of_photo[best["photo"]], scene_of_photo[worst["photo"]]}
-        others = [row for row in ordered if scene_of_photo[row["photo"]] not in shown]
-        middle = others or ordered
-    return {"best": best, "median": middle[len(middle) // 2], "worst": worst}
+    return {"best": ordered[0], "median": ordered[len(ordered) // 2],
+            "worst": ordered[-1]}
