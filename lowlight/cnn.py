@@ -12,13 +12,13 @@ __all__ = ['RULES', 'SLIDER', 'SAMPLE', 'SAMPLE_PHOTOS', 'KAGGLE_PAIRS', 'LOW_NA
            'sample_photos', 'write_sample_pairs', 'has_kaggle_token', 'download_pairs', 'dataset_below',
            'locate_dataset', 'find_clean', 'scene_signature', 'group_scenes', 'take_scenes', 'split_pairs', 'cells',
            'make_thumbnail', 'load_pair', 'cut_crop', 'turn_crop', 'PhotoCache', 'PairCrops', 'DarkenedCrops',
-           'crop_sources', 'PairSequence', 'PadToMultiple', 'CropLike', 'SampleGrid', 'load_model', 'count_macs',
-           'draw_model', 'upsample', 'global_grid', 'residual_block', 'to_light', 'to_level', 'brightening_curve',
-           'denoise', 'develop', 'build_model', 'check_photos', 'psnr', 'ssim', 'gt_mean', 'blur_matrix', 'blur',
-           'ssim_map', 'l1_ssim', 'psnr_of_levels', 'with_margin', 'WholePhotos', 'brighten', 'Snapshots',
-           'read_history', 'best_epoch', 'reductions', 'draw_curves', 'draw_training', 'LiveCurves', 'film_frames',
-           'BestModel', 'set_aside', 'begin_run', 'cosine_rate', 'compile_model', 'train', 'scores', 'clahe',
-           'evaluate', 'summarise', 'markdown_table', 'rank']
+           'crop_sources', 'unlike_first', 'PairSequence', 'PadToMultiple', 'CropLike', 'SampleGrid', 'load_model',
+           'count_macs', 'draw_model', 'upsample', 'global_grid', 'residual_block', 'to_light', 'to_level',
+           'brightening_curve', 'denoise', 'develop', 'build_model', 'check_photos', 'psnr', 'ssim', 'gt_mean',
+           'blur_matrix', 'blur', 'ssim_map', 'l1_ssim', 'psnr_of_levels', 'with_margin', 'WholePhotos', 'brighten',
+           'Snapshots', 'read_history', 'best_epoch', 'reductions', 'draw_curves', 'draw_training', 'LiveCurves',
+           'film_frames', 'BestModel', 'set_aside', 'begin_run', 'cosine_rate', 'compile_model', 'train', 'scores',
+           'clahe', 'evaluate', 'summarise', 'markdown_table', 'rank']
 
 # %% ../CNN.ipynb #imports
 #@title Imports
@@ -666,7 +666,7 @@ def turn_crop(low, normal, thumbnail, window, rng):
     return low, normal, thumbnail, (top, left, bottom, right)
 
 # %% ../CNN.ipynb #sources
-#@title Sources of crops: pairs, and good photos that are darkened
+#@title Sources of crops: pairs, and good photos that are darkened; order of photos
 class PhotoCache:
     """The arrays that `load(name)` returns, kept while they fit in memory."""
 
@@ -722,6 +722,19 @@ def crop_sources(pairs):
     alone = [pair for pair in pairs if not pair.low]
     sources = [PairCrops(paired)] if paired else []
     return sources + ([DarkenedCrops(alone)] if alone else [])
+
+
+def unlike_first(pairs):
+    """`pairs`, first two that differ in height and in width, if these vary at all.
+
+    With TensorFlow, Keras takes a side that is equal in the first two batches for equal
+    in all batches, and stops with an error at the first photo of another size."""
+    shapes = {pair: load_photo(pair.normal).shape for pair in pairs}
+
+    def differing_sides(two):
+        return np.not_equal(shapes[two[0]], shapes[two[1]]).sum()
+    two = max(itertools.product(pairs, pairs), key=differing_sides)
+    return list(dict.fromkeys([*two, *pairs]))
 
 # %% ../CNN.ipynb #sequence
 class PairSequence(keras.utils.PyDataset):
@@ -1125,18 +1138,7 @@ class WholePhotos(keras.utils.PyDataset):
 
     def __init__(self, pairs, copies=1, side=2048, **options):
         super().__init__(**options)
-        self.pairs, self.copies, self.side = self.unlike_first(pairs), copies, side
-
-    @staticmethod
-    def unlike_first(pairs):
-        """`pairs`, the two first that differ most in height and width: from these
-        TensorFlow learns which sides vary, and compiles once for all sizes."""
-        shapes = {pair: load_photo(pair.normal).shape for pair in pairs}
-
-        def differing_sides(two):
-            return np.not_equal(shapes[two[0]], shapes[two[1]]).sum()
-        two = max(itertools.product(pairs, pairs), key=differing_sides)
-        return list(dict.fromkeys([*two, *pairs]))
+        self.pairs, self.copies, self.side = unlike_first(pairs), copies, side
 
     def __len__(self):
         return len(self.pairs)

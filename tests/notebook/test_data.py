@@ -524,7 +524,7 @@ def test_whole_photos_are_each_there_once_and_always_the_same(tmp_path, rng):
 
 
 def test_fit_validates_on_three_sizes(tmp_path, rng):
-    """TensorFlow learns from the first two photos which sides vary."""
+    """On TensorFlow, Keras learns from the first two photos which sides vary."""
     pairs, columns = (twins(tmp_path / name, [noise(rng, *size) for size in sizes])
                       for name, sizes in (
                           ("both", ((20, 30), (20, 30), (20, 26), (18, 30))),
