@@ -720,8 +720,12 @@ def crop_sources(pairs):
     """The sources of crops for a list of Pair, those with a dark photo first."""
     paired = [pair for pair in pairs if pair.low]
     alone = [pair for pair in pairs if not pair.low]
-    sources = [PairCrops(paired)] if paired else []
-    return sources + ([DarkenedCrops(alone)] if alone else [])
+    sources = []
+    if paired:
+        sources.append(PairCrops(paired))
+    if alone:
+        sources.append(DarkenedCrops(alone))
+    return sources
 
 
 def unlike_first(pairs):
@@ -1147,9 +1151,8 @@ class WholePhotos(keras.utils.PyDataset):
         low, normal, thumbnail = load_pair(self.pairs[index])
         low, window = with_margin(low, self.side)
         normal, _ = with_margin(normal, self.side)
-        low, normal, thumbnail, window = (
-            np.repeat(part[None], self.copies, axis=0)
-            for part in (low, normal, thumbnail, window))
+        photos = [(low, normal, thumbnail, window)] * self.copies
+        low, normal, thumbnail, window = (np.stack(part) for part in zip(*photos))
         return (low / np.float32(255), thumbnail, window), normal / np.float32(255)
 
 
@@ -1333,9 +1336,10 @@ def begin_run(folder, model, counting, settings, resume):
     try:
         from lowlight.resume import TrainingState
     except ImportError:
-        state, epoch = keras.callbacks.BackupAndRestore(
-            folder / "backup", delete_checkpoint=False), 0
-        resumed = resume and (folder / "backup").exists()
+        backup = folder / "backup"
+        state = keras.callbacks.BackupAndRestore(backup, delete_checkpoint=False)
+        epoch = 0
+        resumed = resume and backup.exists()
         if resumed:
             print("resuming without the package lowlight: the counters of the "
                   "callbacks and the order of the crops begin anew")
