@@ -297,12 +297,12 @@ def list_photos(root, quiet=False):
     paths = [Path(name) for name in names if Path(root, name).is_file()]
     files = [path for path in paths if path.suffix.lower() not in NO_PHOTO
              and not any(part.startswith("__") for part in path.parts)]
-    others = [path for path in files
-              if path.suffix.lower() not in Image.registered_extensions()]
+    known = Image.registered_extensions()
+    others = [path for path in files if path.suffix.lower() not in known]
     if others and not quiet:
         print(f"{root}: passed over {len(others)} file(s) of other kinds, such as "
               f"{others[0]}")
-    return [path for path in files if path not in others]
+    return [path for path in files if path.suffix.lower() in known]
 
 
 def role(folder):
