@@ -343,6 +343,7 @@ class ClipCopy:
         self._video = source.streams.best("video")
         self._pictures = add_pictures(result, self._video, first)
         self._copies, self._dropped_tracks, self._damaged_packets = {}, [], 0
+        self._sounds = {}               # track: the one into which it is encoded anew
         self._last_pts, self._times = -np.inf, []
         self._numbers = itertools.count()           # of pictures without times
         self._start = broadcast_start(source)       # seconds that the result leaves out
@@ -371,10 +372,22 @@ class ClipCopy:
         try:
             copy = self._result.add_stream_from_template(track)
         except (ValueError, import_av().FFmpegError):
-            self._dropped_tracks.append(track.type)
+            if track.type == "audio" and track.codec_context:
+                self._add_sound(track)
+            else:
+                self._dropped_tracks.append(track.type)
             return
         copy_track_tags(track, copy)
         self._copies[track] = copy
+
+    def _add_sound(self, track):
+        """A track of the result for sound of a kind that the container cannot hold."""
+        is_webm = self._result.format.name == "webm"
+        sound = self._result.add_stream("libopus" if is_webm else "aac", rate=48000)
+        sound.layout = "mono" if track.channels == 1 else "stereo"
+        sound.bit_rate = 192_000
+        copy_track_tags(track, sound)
+        self._sounds[track] = sound
 
     def _add_attachment(self, track):
         """A font or another file inside an MKV, the only container of such."""
@@ -399,14 +412,17 @@ class ClipCopy:
                     self.megapixels += frame.width * frame.height / 1e6
                     if on_frame:
                         on_frame(frame.width * frame.height / 1e6)
+            elif packet.stream in self._sounds:
+                self._encode_sound(packet)
             elif packet.dts is not None:        # the last, empty one has none
                 self._copy_packet(packet)
-        self._result.mux(self._pictures.encode(None))
+        for track in (self._pictures, *self._sounds.values()):
+            self._result.mux(track.encode(None))
 
     def _packets(self):
         """Yield the packets of the source that are wanted, until it ends or breaks."""
         with contextlib.suppress(import_av().FFmpegError):
-            yield from self._source.demux([self._video, *self._copies])
+            yield from self._source.demux([self._video, *self._copies, *self._sounds])
 
     def _decode(self, packet):
         """Yield the frames of a packet, if they decode and are later than the last."""
@@ -441,6 +457,16 @@ class ClipCopy:
         except import_av().ArgumentError:
             self._damaged_packets += 1
 
+    def _encode_sound(self, packet):
+        """Write a packet of sound in another code."""
+        self._end_time = max(self._end_time, end_time(packet))
+        try:
+            for frame in packet.decode():
+                frame.pts -= round(self._start / frame.time_base)
+                self._result.mux(self._sounds[packet.stream].encode(frame))
+        except import_av().FFmpegError:
+            self._damaged_packets += 1
+
     def _write_frame(self, photo, frame):
         """Write a uint8 photo (H, W, 3) at the time of the source `frame`."""
         coder = self._pictures.codec_context
@@ -467,6 +493,8 @@ class ClipCopy:
         """What the owner of the clip should know; may be empty."""
         notes = [f"its {kind} track cannot be kept"
                  for kind in dict.fromkeys(self._dropped_tracks)]
+        if self._sounds:
+            notes.append("its sound is in another code, as the container asks")
         if self._was_hdr:
             notes.append("converted from HDR to SDR")
         elif self._bits > 8:
@@ -496,7 +524,7 @@ def enhance_clip(network, path, target, brightness=None, strength=1.0, tile=TILE
     try:
         with whole_file(target, private_mode(path)) as part, open_clip(path) as source:
             options = writing_options(target, source)
-            with av.open(str(part), "w", options=options) as result:
+            with av.open(f"file:{part}", "w", options=options) as result:
                 copy = ClipCopy(source, result, first)
                 enhancer = ClipEnhancer(network, copy.frame_rate, brightness, strength,
                                         tile)

@@ -508,16 +508,42 @@ def remux(source, target, change=lambda packets: None, add=lambda file: []):
     return target
 
 
-def test_what_a_container_refuses_is_left_out_and_said(tmp_path):
-    def add_telephone(file):
-        sound = file.add_stream("pcm_mulaw", rate=8000, layout="mono")
-        return sum(map(sound.encode, tone(8000, 8000)), [])
-    source = write_clip(tmp_path / "dark.mov", range(4))
+def add_telephone(file):
+    """Sound of a kind that an MP4 cannot hold."""
+    sound = file.add_stream("pcm_mulaw", rate=8000, layout="mono")
+    return sum(map(sound.encode, tone(16000, 8000)), [])
+
+
+@pytest.mark.parametrize("name, coder", [("out.mp4", "aac"), ("out.webm", "opus")])
+def test_sound_that_a_container_refuses_is_encoded_anew(tmp_path, name, coder):
+    source = write_clip(tmp_path / "dark.mov", range(48))
     camera = tmp_path / "camera.mp4"
     remux(source, tmp_path / "sound.mov", add=add_telephone).rename(camera)
-    result = enhance_clip(NETWORK, camera, tmp_path / "out.mp4")
-    assert result.note == f"{camera}: its audio track cannot be kept"
-    assert len(read_clip(tmp_path / "out.mp4")[0]) == 4
+    result = enhance_clip(NETWORK, camera, tmp_path / name)
+    assert result.note == f"{camera}: its sound is in another code, as the container asks"
+    with open_clip(tmp_path / name) as file:
+        assert file.streams.audio[0].codec_context.codec.canonical_name == coder
+        waves = [frame.to_ndarray() for frame in file.decode(audio=0)]
+    assert sum(wave.shape[1] for wave in waves) == pytest.approx(2 * 48000, rel=0.05)
+    assert np.hstack(waves).std() == pytest.approx(0.7, abs=0.05)       # of a sine
+
+
+def test_sound_of_an_unknown_kind_is_left_out_and_said(tmp_path):
+    source = write_clip(tmp_path / "dark.mov", range(4))
+    sound = remux(source, tmp_path / "sound.mov", add=add_telephone)
+    unknown = tmp_path / "unknown.mov"
+    unknown.write_bytes(sound.read_bytes().replace(b"ulaw", b"zzzz"))
+    result = enhance_clip(NETWORK, unknown, tmp_path / "out.mov")
+    assert result.note == f"{unknown}: its audio track cannot be kept"
+    assert len(read_clip(tmp_path / "out.mov")[0]) == 4
+
+
+def test_a_colon_in_the_name_of_a_folder_names_no_protocol(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("2026:11:22").mkdir()
+    source = write_clip(Path("2026:11:22", "dark.mp4"), range(2))
+    enhance_clip(NETWORK, source, "2026:11:22/bright.mp4")
+    assert len(read_clip("2026:11:22/bright.mp4")[0]) == 2
 
 
 def test_a_cover_picture_is_left_out_and_said(tmp_path):
