@@ -40,7 +40,7 @@ def parse(arguments):
         help="a photo, a clip (mp4, mov, mkv, webm, avi, ...) or a folder")
     add("--out", metavar="PLACE", type=place, help="folder for the results, or the file "
         "for a single one (default: beside each input, as NAME-bright)")
-    add("--weights", metavar="FILE", help=".onnx, or .keras as CNN.ipynb writes it "
+    add("--weights", metavar="FILE", type=place, help=".onnx, or .keras as CNN.ipynb writes it "
         "(default: the released weights)")
     add("--brightness", metavar="X", type=share(open_ends=True),
         help="mean luma of the result, between 0 and 1 (default: as the network decides)")
@@ -66,7 +66,7 @@ def place(text):
     """A type of argparse: a path; "" would be the current folder, and is a mistake."""
     if not text:
         raise argparse.ArgumentTypeError("an empty name; the folder here is called .")
-    return Path(text)
+    return Path(os.path.expanduser(text))       # a shell leaves the ~ in --out=~/x
 
 
 def short_format(text):
@@ -118,7 +118,6 @@ def passed_over(path):
 
 def expand_wildcards(path):
     """[path], or what it matches: the shells of Windows leave * and ? to the command."""
-    path = path.expanduser()
     if os.path.lexists(path) or not set("*?[") & set(str(path)):
         return [path]                           # a file may well be called [1].png
     matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
@@ -129,7 +128,8 @@ def find_inputs(inputs, out=None):
     """[(path, path below the result folder)] of photos and clips, also in folders.
 
     Wildcards are expanded, and what is named twice is found once. In folders, hidden
-    files, notes, leftovers of systems and what an earlier call has made are passed over.
+    files, notes, leftovers of systems and what an earlier call has made are passed over;
+    among names, as of *.jpg, what an earlier call has made of another of them.
     A folder that may not be listed is found as if it were a photo, to be reported.
     """
     found, paths = [], []
@@ -147,6 +147,10 @@ def find_inputs(inputs, out=None):
             if ((one.is_file() or is_locked(one)) and not made
                     and not passed_over(inside)):
                 found.append((one, inside))
+    if out is None:
+        made = {path.with_name(path.stem + MADE) for path, _ in found}
+        found = [(path, below) for path, below in found
+                 if path.with_suffix("") not in made]
     return list({os.path.abspath(path): (path, below) for path, below in found}.values())
 
 
@@ -197,6 +201,8 @@ def result_path(path, below, options, taken):
 
 def enhance_file(loaded, path, target, options, on_frame):
     """Enhance one photo or clip; `on_frame` gets the megapixels of each frame."""
+    if path.exists() and not (path.is_file() or path.is_dir()):     # would never end
+        raise ValueError(f"{path}: a pipe or a device; save what comes from it as a file")
     if path.suffix.lower() in files.CLIPS | files.OTHER_CLIPS.keys():
         from lowlight.clips import enhance_clip
         return enhance_clip(loaded, path, target, options.brightness, options.strength,

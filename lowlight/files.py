@@ -429,7 +429,7 @@ def save_photo(path, photo, tags=None, quality=95, alpha=None, mode=0o666):
     file is written whole or not at all. Raises ValueError where the format cannot hold
     the photo, OSError where there is no room.
     """
-    path, tags = Path(path), tags or Tags()
+    path, tags, photo = Path(path), tags or Tags(), np.asarray(photo)
     check_format(path, photo, alpha)
     tags = tags._replace(exif=with_sides(tags.exif, *photo.shape[:2]))
     if path.suffix.lower() == ".webp" and photo.ndim == 2:      # which has no grey
@@ -455,7 +455,7 @@ def check_format(path, photo, alpha):
     if suffix not in WRITTEN:
         raise ValueError(f"{path}: photos are written as JPEG, PNG, WebP, TIFF or BMP")
     if photo.dtype not in (np.uint8, np.uint16) or not (
-            photo.ndim == 2 or photo.ndim == 3 and photo.shape[2] == 3):
+            photo.size and (photo.ndim == 2 or photo.shape[2:] == (3,))):
         raise ValueError(f"{path}: expected a uint8 or uint16 photo (H, W, 3) or (H, W), "
                          f"got {photo.dtype} {photo.shape}")
     if alpha is not None and suffix not in ALPHA_FORMATS:

@@ -4,6 +4,7 @@ An `.onnx` file runs on ONNX Runtime; a `.keras` file, as CNN.ipynb trains it, o
 """
 import contextlib
 import os
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 
 RELEASED = Path(__file__).parent / "weights" / "lowlight.onnx"
 GPU_PROVIDERS = ("CUDAExecutionProvider", "ROCMExecutionProvider", "DmlExecutionProvider")
+LOADING = threading.Lock()      # two threads would lose sys.stdout
 INPUTS = {"photo": 3, "thumbnail": 3, "window": 4}      # name: length of the last axis
 
 
@@ -61,7 +63,7 @@ def load_onnx(path):
             for name, length in (("batch", 1), ("height", height), ("width", width)):
                 options.add_free_dimension_override_by_name(name, length)
         # From memory, so that the file cannot name other files to read.
-        with contextlib.redirect_stdout(None):      # it prints what it then raises
+        with LOADING, contextlib.redirect_stdout(None):     # it prints what it raises
             return onnxruntime.InferenceSession(content, options, providers=providers)
 
     try:

@@ -437,3 +437,35 @@ def test_no_result_replaces_another_where_case_makes_no_name(tmp_path, rng, run)
     assert run("in", "--out", "out", "--overwrite")[0] == 0
     assert names(tmp_path / "out") == {"1.JPG", "1.jpg", "1.jpg.jpg"}
     assert (tmp_path / "out/1.jpg").is_symlink()
+
+
+def test_a_home_is_meant_by_a_tilde_in_every_place(tmp_path, rng, run, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    put(tmp_path / "home/a.png", rng)
+    assert run("~/a.png", "--out=~/bright")[0] == 0
+    assert names(tmp_path / "home/bright") == {"a.png"}
+    put(tmp_path / "~lock.png", rng)                    # the home of nobody
+    assert run("~lock.png")[0] == 0 and (tmp_path / "~lock-bright.png").exists()
+
+
+def test_a_pipe_is_named_and_the_rest_is_done(tmp_path, rng, run):
+    os.mkfifo(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "a.mp4")
+    put(tmp_path / "b.png", rng)
+    status, _, errors = run("a.png", "a.mp4", "b.png", "--out", "out")
+    assert status == 1 and names(tmp_path / "out") == {"b.png"}
+    assert errors.count("a pipe or a device; save what comes from it as a file") == 2
+
+
+def test_results_among_the_names_are_not_enhanced_again(tmp_path, rng, run):
+    """As with *.png, expanded by a shell or by the command, in a second call."""
+    for name in ("a.png", "b.png", "c-bright.png"):
+        put(tmp_path / name, rng)
+    assert run("a.png", "c-bright.png")[0] == 0
+    assert names(tmp_path) == {"a.png", "a-bright.png", "b.png", "c-bright.png",
+                               "c-bright-bright.png"}
+    status, _, errors = run("*.png")
+    assert status == 1 and "a-bright.png: exists" in errors
+    assert names(tmp_path) == {"a.png", "a-bright.png", "b.png", "b-bright.png",
+                               "c-bright.png", "c-bright-bright.png"}
+    assert run("*.png", "--overwrite")[0] == 0

@@ -4,14 +4,18 @@ import os
 import struct
 import subprocess
 import sys
+import threading
+import time
 import zlib
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 
+import lowlight
 from lowlight import files, kinds
 from lowlight.files import load_photo, load_tags, save_photo
 from lowlight.network import Network
@@ -673,7 +677,8 @@ def test_quality_changes_the_size(tmp_path, rng):
     ("a.webp", np.zeros((16384, 1, 3), np.uint8), "16383 pixels a side; choose PNG"),
     ("a.jpg", np.zeros((2, 2, 3), np.uint16), "16 bits go into PNG or TIFF"),
     ("a.gif", np.zeros((2, 2, 3), np.uint8), "written as JPEG, PNG"),
-    ("a.png", np.zeros((2, 2)), "expected a uint8 or uint16 photo")])
+    ("a.png", np.zeros((2, 2)), "expected a uint8 or uint16 photo"),
+    ("a.tif", np.zeros((0, 2, 3), np.uint8), "expected a uint8 or uint16 photo")])
 def test_what_a_format_cannot_hold_is_said(tmp_path, name, photo, message):
     with pytest.raises(ValueError, match=f"{name}: .*{message}"):
         save_photo(tmp_path / name, photo)
@@ -978,3 +983,33 @@ def test_avif_of_10_bits_keeps_them_and_hdr_becomes_sdr(tmp_path):
         picture = files.read_picture(tmp_path / "b.avif", depth)
         assert picture.photo.mean() / spread == pytest.approx(245, abs=2)
         assert "b.avif: converted from HDR to SDR" in picture.note
+
+
+# Called from Python
+
+def test_a_photo_of_pillow_is_taken_and_one_without_pixels_refused(tmp_path, rng):
+    photo = noise(rng, 40, 50)
+    network = lowlight.load()
+    result = lowlight.enhance(network, Image.fromarray(photo))
+    np.testing.assert_array_equal(result, lowlight.enhance(network, photo))
+    save_photo(tmp_path / "a.png", Image.fromarray(photo))
+    np.testing.assert_array_equal(load_photo(tmp_path / "a.png"), photo)
+    for size in ((0, 0), (0, 5), (5, 0)):
+        with pytest.raises(ValueError, match="expected a uint8 or uint16 photo"):
+            lowlight.enhance(network, np.zeros((*size, 3), np.uint8))
+
+
+def test_threads_that_load_at_once_keep_what_is_printed(monkeypatch):
+    session, seconds = onnxruntime.InferenceSession, iter([0.3, 0.6])
+
+    def slow_session(*arguments, **options):
+        time.sleep(next(seconds))
+        return session(*arguments, **options)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", slow_session)
+    before = sys.stdout
+    threads = [threading.Thread(target=lowlight.load) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sys.stdout is before
