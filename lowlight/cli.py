@@ -52,7 +52,7 @@ def parse(arguments):
     add("--depth", type=int, choices=(8, 16), default=8,
         help="bits a channel of photos; 16 makes PNG or TIFF (default: 8)")
     add("--quality", metavar="Q", type=int, choices=range(1, 101), default=95,
-        help="of JPEG and WebP, 1 to 100 (default: 95)")
+        help="of JPEG and WebP, 1 to 100 (default: 95; a WebP without loss stays so)")
     add("--tile", metavar="N", type=int, default=TILE, help="pixels a side worked on at "
         f"a time (default: {TILE}): less memory or more speed, the same result")
     add("--version", action="version", version=__version__)
@@ -176,7 +176,18 @@ def result_suffix(path, kind=None, depth=8):
         return f".{kind}"
     if suffix in files.RAW | files.HEIC:
         return ".jpg" if depth == 8 else ".tif"
+    if depth == 8 and is_jpeg(path):            # .mpo, .jpg_large, no suffix at all
+        return ".jpg"
     return ".png"
+
+
+def is_jpeg(path):
+    """Whether the file `path`, if there is one, begins as a JPEG does."""
+    if not path.is_file():
+        return False
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return file.read(3) == b"\xff\xd8\xff"
+    return False
 
 
 def identity(path):

@@ -33,10 +33,12 @@ TIFF = {".tif", ".tiff"}
 WRITTEN = JPEG | TIFF | {".png", ".webp", ".bmp"}
 SIXTEEN_BIT_FORMATS = {".png"} | TIFF
 ALPHA_FORMATS = {".png", ".webp"} | TIFF
+MP_ENTRIES = 0xB002     # of JPEGs with several pictures, which phones' previews are too
 SEVERAL_PICTURES = {"GIF", "PNG", "WEBP", "TIFF", "AVIF"}   # formats of Pillow
 GREY_MODES = {"1", "L", "LA", "La"}             # of Pillow
 PREMULTIPLIED_ALPHA, STRAIGHT_ALPHA = 1, 2      # values of TIFF's tag ExtraSamples
 LARGEST_SIDE = {**dict.fromkeys(JPEG, 65500), ".webp": 16383}       # pixels
+LOST_END = 512          # zeros at the end of a JPEG from which on something is lost
 NCLX = re.compile(rb"colrnclx..(..)", re.DOTALL)        # of AVIF: its transfer
 CLIPS = {".mp4", ".mov", ".mkv", ".webm"}
 OTHER_CLIPS = {         # only read; the suffix of the result
@@ -155,6 +157,8 @@ def read_picture(path, depth=8):
 def read_whole_or_mended(path, kind, depth):
     """A Picture of 8 or 16 bits, with a note if the file is damaged."""
     try:
+        if is_filled_with_zeros(path):          # libjpeg would make grey of them
+            raise OSError("the end of the file is lost; zeros are in its place")
         return read_source(path, kind, depth)
     except (Image.DecompressionBombError, FileNotFoundError, PermissionError):
         raise
@@ -168,6 +172,18 @@ def read_whole_or_mended(path, kind, depth):
         content, damage = found
         picture = read_source(io.BytesIO(content), kind, depth)
         return picture._replace(note=f"{path}: {damage}")
+
+
+def is_filled_with_zeros(path):
+    """Whether a JPEG ends in zeros, as where a download or a rescue broke off."""
+    with open(path, "rb") as file:
+        if file.read(3) != b"\xff\xd8\xff" or path.stat().st_size < LOST_END:
+            return False
+        file.seek(-LOST_END, os.SEEK_END)
+        if any(file.read()):
+            return False
+        file.seek(0)
+        return not file.read().rstrip(b"\0").endswith(b"\xff\xd9")       # a whole one
 
 
 def read_source(source, kind, depth):
@@ -562,9 +578,11 @@ def brightness_note(path, photo, brightness):
 
 
 def pictures_note(path):
-    """Empty unless the photo file `path` is an animation or has several pages."""
+    """Empty unless `path` is an animation, has several pages or is seen by two eyes."""
     with contextlib.suppress(Exception), opened(path) as image:
-        if image.format in SEVERAL_PICTURES and image.is_animated:
+        frames = getattr(image, "mpinfo", {}).get(MP_ENTRIES, ())   # of JPEG
+        is_stereo = any("Multi-Frame" in frame["Attribute"]["MPType"] for frame in frames)
+        if is_stereo or image.format in SEVERAL_PICTURES and image.is_animated:
             return f"{path}: holds several pictures; only the first is enhanced"
     return ""
 

@@ -31,7 +31,10 @@ OFFSETS = {Base.MakerNote, IFD.Interop}         # point to places, so cannot be 
 XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>\s*))([2-8])")
 XMP_PREVIEWS = re.compile(rb"<xmp:Thumbnails>.*?</xmp:Thumbnails>", re.DOTALL)
 XMP_TITLE = "XML:com.adobe.xmp"                 # of PNG
-XMP_OF_MORE = re.compile(rb"Container:Directory|GCamera:|hdrgm:")   # clips, gain maps
+XMP_OF_MORE = re.compile(       # of clips, depth and gain maps that follow in the file
+    rb"\s(?:GCamera|Container|hdrgm|GDepth|GImage|xmpNote):\w+\s*=\s*"
+    rb"(?:\"[^\"]*\"|'[^']*')|"
+    rb"<((?:GCamera|Container|hdrgm|GDepth|GImage):\w+)(?:[^>]*/>|.*?</\1>)", re.DOTALL)
 PREVIEW_START, PREVIEW_LENGTH = 0x0201, 0x0202  # tags of EXIF's second directory
 RAW_AS_TIFF = {b"IIRO": b"II*\0", b"IIRS": b"II*\0", b"MMOR": b"MM\0*",  # Olympus
                b"IIU\0": b"II*\0"}              # Panasonic: TIFF under another start
@@ -55,6 +58,7 @@ class Tags(NamedTuple):
     dpi: tuple = ()             # dots an inch, across and down
     comment: bytes = b""        # of JPEG
     subsampling: int = -1       # of the colours of JPEG, as Pillow counts it; -1: usual
+    lossless: bool = False      # of WebP
     chunks: tuple = ()          # (kind, data) of texts and colours: from PNG into PNG
 
 
@@ -86,7 +90,7 @@ def load_tags(path, grey=False):
             if image.format in JPEG_FORMATS:
                 tags = tags._replace(comment=image.info.get("comment", b""),
                                      subsampling=get_sampling(image))
-            return tags
+            return tags._replace(lossless=is_lossless_webp(path))
     return Tags()
 
 
@@ -94,6 +98,19 @@ def tags_of(info, exif, grey):
     """The Tags in a PIL image's `info`, with EXIF bytes; `grey` as of `load_tags`."""
     return Tags(exif, photo_profile(info.get("icc_profile") or b"", grey),
                 upright_xmp(info.get("xmp") or b""), dots_per_inch(info))
+
+
+def is_lossless_webp(path):
+    """Whether the file `path` is a WebP that holds its pixels without loss."""
+    with open_file(path) as file:
+        if file.read(12)[8:] != b"WEBP":
+            return False
+        while len(header := file.read(8)) == 8:
+            kind, length = struct.unpack("<4sL", header)
+            if kind in (b"VP8L", b"VP8 "):
+                return kind == b"VP8L"
+            file.seek(length + length % 2, 1)
+    return False
 
 
 def starts_as_png(path):
@@ -327,11 +344,9 @@ def photo_profile(profile, grey):
 
 
 def upright_xmp(xmp):
-    """XMP bytes with orientation 1 and no previews; empty if they speak of more than
-    one picture."""
-    if XMP_OF_MORE.search(xmp):
-        return b""
-    return XMP_ORIENTATION.sub(rb"\g<1>1", XMP_PREVIEWS.sub(b"", xmp))
+    """XMP bytes with orientation 1, without previews and what else is not copied."""
+    xmp = XMP_OF_MORE.sub(b"", XMP_PREVIEWS.sub(b"", xmp))
+    return XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
 
 
 def describing(exif):

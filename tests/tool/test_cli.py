@@ -448,6 +448,15 @@ def test_a_home_is_meant_by_a_tilde_in_every_place(tmp_path, rng, run, monkeypat
     assert run("~lock.png")[0] == 0 and (tmp_path / "~lock-bright.png").exists()
 
 
+def test_a_jpeg_of_another_suffix_stays_one(tmp_path, rng, run):
+    for name in ("stereo.mpo", "tweet.jpg_large", "IMG_1"):
+        put(tmp_path / name, rng, format="JPEG")
+        assert run(name, "--out", "out")[0] == 0
+    assert run("IMG_1", "--out", "deep", "--depth", "16")[0] == 0
+    assert names(tmp_path / "out") == {"stereo.jpg", "tweet.jpg", "IMG_1.jpg"}
+    assert names(tmp_path / "deep") == {"IMG_1.png"}
+
+
 def test_a_pipe_is_named_and_the_rest_is_done(tmp_path, rng, run):
     os.mkfifo(tmp_path / "a.png")
     os.mkfifo(tmp_path / "a.mp4")

@@ -8,6 +8,7 @@ import threading
 import time
 import zlib
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import onnxruntime
@@ -438,7 +439,28 @@ def test_16_bits_keep_xmp_and_resolution(tmp_path, rng):
 def test_xmp_of_a_clip_that_is_not_copied_is_left_behind(tmp_path, rng):
     moving = XMP.replace(b"xmp:Rating", b"GCamera:MotionPhoto")
     Image.fromarray(noise(rng, 8, 8)).save(tmp_path / "a.jpg", xmp=moving)
-    assert load_tags(tmp_path / "a.jpg").xmp == b""
+    kept = load_tags(tmp_path / "a.jpg").xmp
+    assert b"GCamera" not in kept and b'tiff:Orientation="1"' in kept
+
+
+def test_xmp_beside_that_of_a_clip_or_a_gain_map_stays(tmp_path, rng):
+    """As of a phone, after the photo got keywords and stars from its owner."""
+    packet = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
+ xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description
+ xmlns:GCamera="http://ns.google.com/photos/1.0/camera/"
+ xmlns:hdrgm='http://ns.adobe.com/hdr-gain-map/1.0/' xmp:Rating="5"
+ GCamera:MotionPhoto="1" GCamera:MotionPhotoVersion="1" hdrgm:Version='1.0'>
+<Container:Directory><rdf:Seq><rdf:li><Container:Item Item:Mime="image/jpeg"/></rdf:li>
+<rdf:li><Container:Item Item:Semantic="MotionPhoto" Item:Length="7"/></rdf:li></rdf:Seq>
+</Container:Directory><hdrgm:Gamma/>
+<dc:subject><rdf:Bag><rdf:li>Prague</rdf:li></rdf:Bag></dc:subject>
+</rdf:Description></rdf:RDF></x:xmpmeta>"""
+    Image.fromarray(noise(rng, 8, 8)).save(tmp_path / "a.jpg", xmp=packet)
+    kept = load_tags(tmp_path / "a.jpg").xmp
+    assert b'xmp:Rating="5"' in kept and b"<rdf:li>Prague</rdf:li>" in kept
+    for gone in (b"MotionPhoto", b"Version", b"Container", b"Gamma", b"Item"):
+        assert gone not in kept
+    ElementTree.fromstring(kept.replace(b"xmp:", b"").replace(b"dc:", b""))
 
 
 def test_tiffs_of_every_mode_keep_the_tags_and_no_layout(tmp_path, rng):
@@ -915,7 +937,7 @@ def test_a_brightness_out_of_reach_is_said(tmp_path):
 @pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp", "a.tif", "a.mpo"])
 @pytest.mark.parametrize("count", [1, 2])
 def test_pictures_behind_the_first_are_noted(tmp_path, rng, name, count):
-    """But not the second one of a JPEG, which phones add as a map of gains."""
+    """But not that of a JPEG to which phones add a map of gains."""
     first, *others = [Image.fromarray(noise(rng, 20, 30)) for _ in range(count)]
     first.save(tmp_path / name, save_all=True, append_images=others)
     result = files.enhance_photo(NETWORK, tmp_path / name, tmp_path / "b.png")
@@ -983,6 +1005,46 @@ def test_avif_of_10_bits_keeps_them_and_hdr_becomes_sdr(tmp_path):
         picture = files.read_picture(tmp_path / "b.avif", depth)
         assert picture.photo.mean() / spread == pytest.approx(245, abs=2)
         assert "b.avif: converted from HDR to SDR" in picture.note
+
+
+def test_a_photo_for_two_eyes_is_noted(tmp_path, rng):
+    first, second = [Image.fromarray(noise(rng, 20, 30)) for _ in range(2)]
+    first.save(tmp_path / "a.mpo", save_all=True, append_images=[second])
+    content = (tmp_path / "a.mpo").read_bytes()
+    with Image.open(tmp_path / "a.mpo") as image:
+        entries = image.mpinfo[0xB002]
+    lengths = [struct.pack("<L", entry["Size"]) for entry in entries]
+    assert content.count(bytes(4) + lengths[1]) == 1
+    stereo = content.replace(bytes(4) + lengths[1], b"\x02\0\x02\0" + lengths[1])
+    (tmp_path / "a.jpg").write_bytes(stereo)
+    result = files.enhance_photo(NETWORK, tmp_path / "a.jpg", tmp_path / "b.jpg")
+    assert "a.jpg: holds several pictures" in result.note
+
+
+@pytest.mark.parametrize("share, padding, message", [
+    (0.5, 20000, "the end of the file is lost"), (1, 20000, ""), (0.5, 0, "not a readable")])
+def test_a_jpeg_filled_up_with_zeros_is_refused(tmp_path, rng, share, padding, message):
+    """As rescued from a card, or where a download broke off; not if only padded."""
+    Image.fromarray(noise(rng, 200, 300)).save(tmp_path / "a.jpg")
+    content = (tmp_path / "a.jpg").read_bytes()
+    content = content[:round(share * len(content))] + bytes(padding)
+    (tmp_path / "a.jpg").write_bytes(content)
+    if message:
+        with pytest.raises(ValueError, match=message):
+            load_photo(tmp_path / "a.jpg")
+    else:
+        assert load_photo(tmp_path / "a.jpg").shape == (200, 300, 3)
+
+
+@pytest.mark.parametrize("options, kept", [
+    (dict(lossless=True), True), (dict(lossless=True, icc_profile=SRGB), True),
+    (dict(quality=90), False), (dict(quality=90, exif=exif_block()), False)])
+def test_a_webp_without_loss_stays_so(tmp_path, rng, options, kept):
+    Image.fromarray(noise(rng, 40, 41)).save(tmp_path / "a.webp", **options)
+    files.enhance_photo(NETWORK, tmp_path / "a.webp", tmp_path / "b.webp")
+    wanted = files.enhance_picture(
+        NETWORK, files.read_picture(tmp_path / "a.webp"), files.Settings()).photo
+    assert np.array_equal(load_photo(tmp_path / "b.webp"), wanted) == kept
 
 
 # Called from Python
