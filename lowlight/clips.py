@@ -190,6 +190,9 @@ def first_frame(path):
             if video is None:
                 raise ValueError(
                     f"{path}: no pictures in it; replace it or leave it out")
+            if clip.format.name.endswith("_pipe"):      # of FFmpeg, for single pictures
+                raise ValueError(f"{path}: a photo by its content, not a clip; rename it, "
+                                 f"such as to {Path(path).stem}.jpg")
             for packet in clip.demux(video):
                 with contextlib.suppress(import_av().FFmpegError):  # it may begin broken
                     for frame in packet.decode():
@@ -234,7 +237,9 @@ def upright(frame):
                              interpolation=INTERPOLATION_FLAGS)
     if is_hdr(frame):
         photo = hdr_to_sdr(photo, frame.color_trc)
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    matrix = None
+    with contextlib.suppress(ValueError):       # PyAV fails on kinds that it does not know
+        matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is not None:
         a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].astype(float)
         photo = photo[::-1] if a * d < b * c else photo     # mirrored: a selfie

@@ -1,4 +1,5 @@
 """Clips: same container, times and sound; calm exposure; breaks and bad files named."""
+import io
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -6,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from lowlight import cli
 from lowlight.clips import (ClipCopy, ClipEnhancer, colour_space, enhance_clip,
@@ -718,6 +720,35 @@ def test_a_result_is_as_private_as_its_clip(tmp_path):
     source.chmod(0o600)
     enhance_clip(NETWORK, source, tmp_path / "bright.mp4")
     assert (tmp_path / "bright.mp4").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi"])
+def test_a_photo_under_the_name_of_a_clip_gets_the_remedy(tmp_path, name):
+    Image.fromarray(picture()).save(tmp_path / name, "JPEG")
+    with pytest.raises(ValueError, match=f"{name}: a photo .* rename it, such as to a.jpg"):
+        enhance_clip(NETWORK, tmp_path / name, tmp_path / "out.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_side_data_that_pyav_does_not_know_costs_no_clip(tmp_path):
+    """As EXIF in the pictures of a camera, or the two views of a phone's spatial clip."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    source = tmp_path / "camera.avi"
+    with av.open(str(source), "w") as file:
+        stream = file.add_stream("mjpeg", rate=24)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuvj420p"
+        for number in range(4):
+            jpeg = io.BytesIO()
+            Image.fromarray(picture(number)).save(jpeg, "JPEG", exif=exif)
+            packet = av.Packet(jpeg.getvalue())
+            packet.stream, packet.time_base = stream, Fraction(1, 24)
+            packet.pts = packet.dts = number
+            packet.is_keyframe = True
+            file.mux(packet)
+    enhance_clip(NETWORK, source, tmp_path / "out.mkv")
+    frames = read_clip(tmp_path / "out.mkv")[0]
+    assert [frame.shape for frame in frames] == 4 * [(64, 48, 3)]
 
 
 @pytest.mark.parametrize("name, coder, pixels", [
