@@ -6,7 +6,6 @@ imported by the first file that needs them.
 import contextlib
 import io
 import os
-import re
 import secrets
 import shutil
 import tempfile
@@ -25,7 +24,7 @@ from lowlight.kinds import (HEIC, MAX_PIXELS, PACKAGES, RAW, TIFF_STARTS, check_
                             open_file, opened, quiet_stderr)
 from lowlight.photo import (BAND, TILE, colour_as_before, eight_bits, enhance, mean_luma,
                             quantise)
-from lowlight.tags import (PNG_HEADER, Tags, exif_directory, load_tags, orientation_of,
+from lowlight.tags import (PNG_HEADER, Tags, colour_numbers, exif_directory, load_tags, orientation_of,
                            png_info, png_tags, tag_info, tags_for_jpeg, with_sides)
 
 JPEG = {".jpg", ".jpeg", ".jpe", ".jfif"}
@@ -39,7 +38,6 @@ GREY_MODES = {"1", "L", "LA", "La"}             # of Pillow
 PREMULTIPLIED_ALPHA, STRAIGHT_ALPHA = 1, 2      # values of TIFF's tag ExtraSamples
 LARGEST_SIDE = {**dict.fromkeys(JPEG, 65500), ".webp": 16383}       # pixels
 LOST_END = 512          # zeros at the end of a JPEG from which on something is lost
-NCLX = re.compile(rb"colrnclx..(..)", re.DOTALL)        # of AVIF: its transfer
 CLIPS = {".mp4", ".mov", ".mkv", ".webm"}
 OTHER_CLIPS = {         # only read; the suffix of the result
     **dict.fromkeys([".m4v", ".3gp", ".3g2", ".f4v", ".qt", ".gifv", ".lrv", ".insv",
@@ -365,9 +363,7 @@ def read_deep_heic(source, depth):
 
 def read_deep_avif(source, depth):
     """As `read_deep_heic` for an AVIF photo, of which Pillow reads 8 bits."""
-    with open_file(source) as file:
-        colours = NCLX.search(file.read(2 ** 16))
-    transfer = int.from_bytes(colours[1], "big") if colours else None
+    _, transfer = colour_numbers(source)
     is_hdr = transfer in (PQ, HLG)
     # libvips turns it upright.
     picture = read_deep_scan(source, True, 1) if is_hdr or depth == 16 else None

@@ -17,6 +17,7 @@ from PIL.ExifTags import IFD, Base
 from PIL.JpegImagePlugin import get_sampling
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from lowlight.hdr import HLG, PQ
 from lowlight.kinds import kind_of, no_warnings, open_file, opened
 
 DESCRIPTIVE = {
@@ -38,6 +39,9 @@ XMP_OF_MORE = re.compile(       # of clips, depth and gain maps that follow in t
 PREVIEW_START, PREVIEW_LENGTH = 0x0201, 0x0202  # tags of EXIF's second directory
 RAW_AS_TIFF = {b"IIRO": b"II*\0", b"IIRS": b"II*\0", b"MMOR": b"MM\0*",  # Olympus
                b"IIU\0": b"II*\0"}              # Panasonic: TIFF under another start
+ISO_FORMATS = {"HEIF", "AVIF"}                  # of Pillow
+NCLX = re.compile(rb"colrnclx(....)", re.DOTALL)        # of HEIC and AVIF
+DISPLAY_P3 = 12                                 # primaries in ITU-T H.273
 JPEG_FORMATS = {"JPEG", "MPO"}                  # of Pillow; MPO: with a second picture
 PNG_HEADER = 33                                 # bytes: signature and chunk IHDR
 TEXT_CHUNKS = {b"iTXt", b"tEXt", b"zTXt"}       # of PNG
@@ -90,6 +94,9 @@ def load_tags(path, grey=False):
             if image.format in JPEG_FORMATS:
                 tags = tags._replace(comment=image.info.get("comment", b""),
                                      subsampling=get_sampling(image))
+            if image.format in ISO_FORMATS:
+                profile = with_numbers(tags.icc_profile, *colour_numbers(path))
+                tags = tags._replace(icc_profile=profile)
             return tags._replace(lossless=is_lossless_webp(path))
     return Tags()
 
@@ -98,6 +105,25 @@ def tags_of(info, exif, grey):
     """The Tags in a PIL image's `info`, with EXIF bytes; `grey` as of `load_tags`."""
     return Tags(exif, photo_profile(info.get("icc_profile") or b"", grey),
                 upright_xmp(info.get("xmp") or b""), dots_per_inch(info))
+
+
+def colour_numbers(source):
+    """(primaries, transfer) of a HEIC or AVIF photo by ITU-T H.273; (None, None) if it
+    does not say."""
+    with open_file(source) as file:
+        found = NCLX.search(file.read(2 ** 16))
+    return struct.unpack(">HH", found[1]) if found else (None, None)
+
+
+def with_numbers(profile, primaries, transfer):
+    """The colour profile of a photo with these numbers; P3 may be named by them alone."""
+    if transfer in (PQ, HLG):                   # HDR becomes sRGB
+        return b""
+    if profile or primaries != DISPLAY_P3:
+        return profile
+    import pyvips
+    pixel = pyvips.Image.black(1, 1, bands=3).copy(interpretation="srgb")
+    return pixel.icc_transform("p3", input_profile="srgb").get("icc-profile-data")
 
 
 def is_lossless_webp(path):

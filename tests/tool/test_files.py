@@ -21,6 +21,7 @@ from lowlight import files, kinds
 from lowlight.files import load_photo, load_tags, save_photo
 from lowlight.network import Network
 from lowlight.photo import mean_luma
+from lowlight.tags import with_numbers
 
 ROOT = Path(__file__).resolve().parents[2]
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -1005,6 +1006,36 @@ def test_avif_of_10_bits_keeps_them_and_hdr_becomes_sdr(tmp_path):
         picture = files.read_picture(tmp_path / "b.avif", depth)
         assert picture.photo.mean() / spread == pytest.approx(245, abs=2)
         assert "b.avif: converted from HDR to SDR" in picture.note
+
+
+@pytest.mark.parametrize("primaries, transfer, has_profile", [
+    (12, 13, True), (1, 13, False), (12, 16, False)])
+@pytest.mark.parametrize("name", ["a.avif", "a.heic"])
+def test_colours_of_p3_named_by_number_get_their_profile(tmp_path, rng, name, primaries,
+                                                         transfer, has_profile):
+    """As phones write them; without one, a viewer would show them pale."""
+    image, path = Image.fromarray(noise(rng, 64, 64)), tmp_path / name
+    if name == "a.avif":
+        image.save(path, quality=90)
+        numbers = b"colrnclx" + struct.pack(">HH", primaries, transfer)
+        content = path.read_bytes().replace(b"colrnclx\0\1\0\x0d", numbers)
+        path.write_bytes(content)
+    else:
+        pytest.importorskip("pillow_heif").from_pillow(image).save(
+            path, color_primaries=primaries, transfer_characteristics=transfer,
+            matrix_coefficients=6)
+    profile = load_tags(path).icc_profile
+    assert bool(profile) == has_profile
+    if profile:
+        red = ImageCms.profileToProfile(Image.new("RGB", (1, 1), (255, 0, 0)),
+                                        ImageCms.createProfile("sRGB"),
+                                        ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+        assert red.getpixel((0, 0)) == pytest.approx((234, 51, 35), abs=2)
+
+
+def test_a_photo_that_becomes_sdr_loses_the_profile_of_hdr():
+    assert with_numbers(SRGB, 9, 16) == with_numbers(SRGB, 9, 18) == b""
+    assert with_numbers(SRGB, 9, 13) == with_numbers(SRGB, None, None) == SRGB
 
 
 def test_a_photo_for_two_eyes_is_noted(tmp_path, rng):
