@@ -244,6 +244,8 @@ def enhance_files(loaded, found, options, on_frame=lambda megapixels: None):
             yield result
         except (ValueError, OSError) as error:
             yield error
+        except Exception as error:              # costs no other file; such as no memory
+            yield ValueError(f"{path}: failed ({files.describe(error)}); leave it out")
 
 
 def open_closed_streams():

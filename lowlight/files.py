@@ -143,6 +143,9 @@ def read_picture(path, depth=8):
         raise ValueError(f"{path}: there is no such file; check its name") from None
     except PermissionError:
         raise ValueError(f"{path}: may not be read; change its permissions") from None
+    except MemoryError:
+        raise ValueError(f"{path}: too large for the memory that is free; scale it down"
+                         ) from None
     except Exception as error:                  # decoders raise nearly every type
         if looks_like_clip(path):               # phones name a clip .MP, or as its photo
             raise ValueError(f"{path}: a clip by its content; rename it, such as to "
@@ -158,7 +161,8 @@ def read_whole_or_mended(path, kind, depth):
         if is_filled_with_zeros(path):          # libjpeg would make grey of them
             raise OSError("the end of the file is lost; zeros are in its place")
         return read_source(path, kind, depth)
-    except (Image.DecompressionBombError, FileNotFoundError, PermissionError):
+    except (Image.DecompressionBombError, FileNotFoundError, PermissionError,
+            MemoryError):
         raise
     except Exception:
         from lowlight.mend import mended
@@ -250,7 +254,8 @@ def read_eight_bits(source, kind):
         with quiet_stderr() if image.format == "TIFF" else contextlib.nullcontext():
             image.load()
             is_grey = image.mode in GREY_MODES or image.mode.startswith(("I", "F"))
-            picture = Picture(to_rgb(image), read_alpha(image), is_grey)
+            note = f"{source}: converted from CMYK to RGB" if image.mode == "CMYK" else ""
+            picture = Picture(to_rgb(image), read_alpha(image), is_grey, note)
         if image.format in ("TIFF", "HEIF"):    # turned while they are loaded
             return picture
         return upright(picture, orientation_of(tag_info(image, source)))

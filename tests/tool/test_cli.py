@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import lowlight
-from lowlight import cli, photo as photos
+from lowlight import cli, files, photo as photos
 
 
 @pytest.fixture
@@ -455,6 +455,21 @@ def test_a_jpeg_of_another_suffix_stays_one(tmp_path, rng, run):
     assert run("IMG_1", "--out", "deep", "--depth", "16")[0] == 0
     assert names(tmp_path / "out") == {"stereo.jpg", "tweet.jpg", "IMG_1.jpg"}
     assert names(tmp_path / "deep") == {"IMG_1.png"}
+
+
+def test_a_failure_that_nobody_thought_of_costs_one_file(tmp_path, rng, run, monkeypatch):
+    for name in ("a.png", "b.png"):
+        put(tmp_path / name, rng)
+    enhance_photo = files.enhance_photo
+
+    def without_memory(loaded, path, *others):
+        if path.name == "a.png":
+            raise MemoryError("Unable to allocate 1.2 GiB")
+        return enhance_photo(loaded, path, *others)
+    monkeypatch.setattr(files, "enhance_photo", without_memory)
+    status, _, errors = run("a.png", "b.png", "--out", "out")
+    assert status == 1 and names(tmp_path / "out") == {"b.png"}
+    assert "a.png: failed (MemoryError: Unable to allocate 1.2 GiB); leave it out" in errors
 
 
 def test_a_pipe_is_named_and_the_rest_is_done(tmp_path, rng, run):

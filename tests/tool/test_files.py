@@ -1033,6 +1033,22 @@ def test_colours_of_p3_named_by_number_get_their_profile(tmp_path, rng, name, pr
         assert red.getpixel((0, 0)) == pytest.approx((234, 51, 35), abs=2)
 
 
+def test_a_photo_in_cmyk_becomes_rgb_with_a_note(tmp_path, rng):
+    Image.fromarray(noise(rng, 8, 8)).convert("CMYK").save(tmp_path / "a.jpg")
+    result = files.enhance_photo(NETWORK, tmp_path / "a.jpg", tmp_path / "b.jpg")
+    assert result.note == f"{tmp_path / 'a.jpg'}: converted from CMYK to RGB"
+
+
+def test_a_photo_larger_than_memory_is_not_called_unreadable(tmp_path, rng, monkeypatch):
+    save_photo(tmp_path / "a.png", noise(rng, 8, 8))
+
+    def without_memory(*_):
+        raise MemoryError
+    monkeypatch.setattr(files, "to_rgb", without_memory)
+    with pytest.raises(ValueError, match="a.png: too large for the memory"):
+        load_photo(tmp_path / "a.png")
+
+
 def test_a_photo_that_becomes_sdr_loses_the_profile_of_hdr():
     assert with_numbers(SRGB, 9, 16) == with_numbers(SRGB, 9, 18) == b""
     assert with_numbers(SRGB, 9, 13) == with_numbers(SRGB, None, None) == SRGB
