@@ -358,6 +358,7 @@ class ClipCopy:
         self.frame_rate = float(frame_rate(self._video))
         self._was_hdr = is_hdr(first)
         self._had_alpha = has_alpha(self._video, first)
+        self._was_interlaced = first.interlaced_frame
         self._bits = first.format.components[0].bits
         for track in source.streams:
             if track.type in ("audio", "subtitle"):
@@ -504,6 +505,8 @@ class ClipCopy:
             notes.append("converted from HDR to SDR")
         elif self._bits > 8:
             notes.append(f"its {self._bits} bits a channel became 8")
+        if self._was_interlaced:
+            notes.append("it was interlaced, and is progressive now")
         if self._had_alpha:
             notes.append("its transparency is lost")
         if self.missing_tags:

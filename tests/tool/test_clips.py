@@ -830,6 +830,17 @@ def test_a_clip_without_colour_gets_none():
     assert np.ptp(ClipEnhancer(network, 25)(frame).astype(int), axis=2).max() > 5
 
 
+def test_what_was_interlaced_is_noted(tmp_path):
+    """PyAV cannot say of a picture that it is interlaced, only ask."""
+    with av.open(str(tmp_path / "a.mts"), "w", format="mpegts") as file:
+        stream = file.add_stream("libx264", rate=25,
+                                 options={"x264-params": "interlaced=1"})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        encode(file, stream, [av.VideoFrame.from_ndarray(picture(), "rgb24")])
+    result = enhance_clip(NETWORK, tmp_path / "a.mts", tmp_path / "out.mkv")
+    assert result.note.endswith("a.mts: it was interlaced, and is progressive now")
+
+
 @pytest.mark.parametrize("pixels, note", [
     ("yuv420p", ""), ("yuv420p10le", "its 10 bits a channel became 8")])
 def test_bits_that_are_lost_are_noted(tmp_path, pixels, note):
