@@ -33,6 +33,10 @@ TAGS_OF_MP4 = {"title", "artist", "album", "album_artist", "composer", "date", "
                "comment", "copyright", "description", "synopsis", "creation_time",
                "location", "location-eng"}      # others need an option of FFmpeg
 
+SIDE_DATA = {"A53_CC": "closed captions",       # that PyAV reads, but cannot write
+             "SPHERICAL": "mark of a view all around (360 degrees)",
+             "STEREO3D": "mark of a view by two eyes"}
+
 # Numbers of FFmpeg. Its default conversion to RGB and back darkens by up to two levels.
 INTERPOLATION_FLAGS = 0x42002   # SWS_ACCURATE_RND, _FULL_CHR_H_INT and _BILINEAR
 BT709, BT601, BT2020 = 1, 6, 9  # AVCOL_SPC_BT709, _SMPTE170M and _BT2020_NCL
@@ -230,6 +234,12 @@ def colour_space(frame):
     return BT709 if frame.height >= 720 else BT601
 
 
+def side_data(frame, kind):
+    """What is said beside a video frame, by FFmpeg's name of its kind; None if nothing."""
+    with contextlib.suppress(ValueError):       # PyAV fails on kinds that it does not know
+        return frame.side_data.get(kind)
+
+
 def upright(frame):
     """A video frame as uint8 RGB (H, W, 3), turned as its display matrix says."""
     photo = frame.to_ndarray(format="rgb48le" if is_hdr(frame) else "rgb24",
@@ -237,9 +247,7 @@ def upright(frame):
                              interpolation=INTERPOLATION_FLAGS)
     if is_hdr(frame):
         photo = hdr_to_sdr(photo, frame.color_trc)
-    matrix = None
-    with contextlib.suppress(ValueError):       # PyAV fails on kinds that it does not know
-        matrix = frame.side_data.get("DISPLAYMATRIX")
+    matrix = side_data(frame, "DISPLAYMATRIX")
     if matrix is not None:
         a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].astype(float)
         photo = photo[::-1] if a * d < b * c else photo     # mirrored: a selfie
@@ -358,6 +366,8 @@ class ClipCopy:
         self.frame_rate = float(frame_rate(self._video))
         self._was_hdr = is_hdr(first)
         self._had_alpha = has_alpha(self._video, first)
+        self._lost_side_data = [what for kind, what in SIDE_DATA.items()
+                                if side_data(first, kind) is not None]
         self._was_interlaced = first.interlaced_frame
         self._bits = first.format.components[0].bits
         for track in source.streams:
@@ -501,6 +511,7 @@ class ClipCopy:
                  for kind in dict.fromkeys(self._dropped_tracks)]
         if self._sounds:
             notes.append("its sound is in another code, as the container asks")
+        notes += [f"its {what} cannot be kept" for what in self._lost_side_data]
         if self._was_hdr:
             notes.append("converted from HDR to SDR")
         elif self._bits > 8:

@@ -830,6 +830,18 @@ def test_a_clip_without_colour_gets_none():
     assert np.ptp(ClipEnhancer(network, 25)(frame).astype(int), axis=2).max() > 5
 
 
+def test_captions_inside_the_pictures_are_named_as_lost(tmp_path):
+    """Of an American broadcast: a message, SEI, before the first picture."""
+    source = write_clip(tmp_path / "plain.h264", range(2), coder="libx264")
+    before, picture_start, after = source.read_bytes().partition(b"\0\0\1\x65")
+    captions = bytes.fromhex("000001 06 04 0e b50031 47413934 03 c1 ff fc8080 ff 80")
+    broadcast = tmp_path / "broadcast.h264"
+    broadcast.write_bytes(before + captions + picture_start + after)
+    result = enhance_clip(NETWORK, broadcast, tmp_path / "out.mkv")
+    assert result.note == f"{broadcast}: its closed captions cannot be kept"
+    assert len(read_clip(tmp_path / "out.mkv")[0]) == 2
+
+
 def test_what_was_interlaced_is_noted(tmp_path):
     """PyAV cannot say of a picture that it is interlaced, only ask."""
     with av.open(str(tmp_path / "a.mts"), "w", format="mpegts") as file:
