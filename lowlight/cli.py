@@ -136,6 +136,8 @@ def find_inputs(inputs, out=None):
     for path in inputs:
         paths += expand_wildcards(path)
     for path in paths:
+        if len(paths) > 1 and out and real(path) == real(out):
+            continue                            # * names it in a second call
         if not path.is_dir() or is_locked(path):
             found.append((path, Path(path.name)))
             continue

@@ -25,7 +25,8 @@ from lowlight.kinds import (HEIC, MAX_PIXELS, PACKAGES, RAW, TIFF_STARTS, check_
 from lowlight.photo import (BAND, TILE, colour_as_before, eight_bits, enhance, mean_luma,
                             quantise)
 from lowlight.tags import (PNG_HEADER, Tags, colour_numbers, exif_directory, load_tags, orientation_of,
-                           png_info, png_tags, tag_info, tags_for_jpeg, with_sides)
+                           iptc_segment, png_info, png_tags, tag_info, tags_for_jpeg,
+                           with_sides)
 
 JPEG = {".jpg", ".jpeg", ".jpe", ".jfif"}
 TIFF = {".tif", ".tiff"}
@@ -497,7 +498,9 @@ def write_image(path, photo, alpha, tags, quality):
     tags = tags_for_jpeg(tags) if suffix in JPEG else tags
     options = {name: value for name, value in tags._asdict().items()
                if value not in (b"", ())}
-    chunks = options.pop("chunks", ())
+    chunks, iptc = options.pop("chunks", ()), options.pop("iptc", b"")
+    if suffix in JPEG:
+        options["extra"] = iptc_segment(iptc)
     if suffix == ".png":
         xmp = options.pop("xmp", b"").decode(errors="replace")
         options["pnginfo"] = PngImagePlugin.PngInfo()

@@ -28,6 +28,8 @@ DESCRIPTIVE = {
     Base.XPKeywords, Base.XPSubject}            # XP: of Windows
 LARGEST_JPEG_EXIF = 65533                       # bytes of one segment
 LARGEST_JPEG_XMP = 65504                        # the same, less its title
+LARGEST_JPEG_IPTC = 65500                       # the same, less the frame around it
+IPTC = 0x0404                                   # of the blocks of Photoshop
 OFFSETS = {Base.MakerNote, IFD.Interop}         # point to places, so cannot be moved
 XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>\s*))([2-8])")
 XMP_PREVIEWS = re.compile(rb"<xmp:Thumbnails>.*?</xmp:Thumbnails>", re.DOTALL)
@@ -62,6 +64,7 @@ class Tags(NamedTuple):
     dpi: tuple = ()             # dots an inch, across and down
     comment: bytes = b""        # of JPEG
     subsampling: int = -1       # of the colours of JPEG, as Pillow counts it; -1: usual
+    iptc: bytes = b""           # captions and keywords of the press, of JPEG
     lossless: bool = False      # of WebP
     chunks: tuple = ()          # (kind, data) of texts and colours: from PNG into PNG
 
@@ -92,7 +95,9 @@ def load_tags(path, grey=False):
         with opened(path, kind) as image:
             tags = tags_of(image.info, image_exif(image), grey)
             if image.format in JPEG_FORMATS:
+                photoshop = image.info.get("photoshop", {})
                 tags = tags._replace(comment=image.info.get("comment", b""),
+                                     iptc=photoshop.get(IPTC, b""),
                                      subsampling=get_sampling(image))
             if image.format in ISO_FORMATS:
                 profile = with_numbers(tags.icc_profile, *colour_numbers(path))
@@ -360,6 +365,16 @@ def tags_for_jpeg(tags):
     if len(tags.xmp) > LARGEST_JPEG_XMP:        # a photo is worth more than its history
         tags = tags._replace(xmp=b"")
     return tags
+
+
+def iptc_segment(iptc):
+    """IPTC as the segment of a JPEG; empty if there is none or it is too long."""
+    if not 0 < len(iptc) <= LARGEST_JPEG_IPTC:
+        return b""
+    even = iptc + bytes(len(iptc) % 2)
+    block = (b"Photoshop 3.0\0" + b"8BIM" + struct.pack(">HHL", IPTC, 0, len(iptc))
+             + even)                            # 0: without a name
+    return b"\xff\xed" + struct.pack(">H", len(block) + 2) + block
 
 
 def photo_profile(profile, grey):

@@ -79,6 +79,15 @@ def test_results_inside_the_input_are_not_inputs(tmp_path, rng, run):
     assert (tmp_path / "out/a.png").exists()
 
 
+def test_the_folder_of_the_results_is_no_input_among_others(tmp_path, rng, run):
+    """As of `lowlight * --out bright` in a second call."""
+    put(tmp_path / "a.png", rng)
+    assert run("a.png", "--out", "bright")[0] == 0
+    put(tmp_path / "b.png", rng)
+    assert run("a.png", "b.png", "bright", "--out", "bright", "--overwrite")[0] == 0
+    assert names(tmp_path / "bright") == {"a.png", "b.png"}
+
+
 def test_what_systems_leave_beside_photos_is_passed_over(tmp_path, rng, run):
     put(tmp_path / "in/a.png", rng)
     for name in ("@eaDir/a.png/SYNOFILE_THUMB_M.jpg", "#recycle/b.png", "._a.png",

@@ -325,3 +325,22 @@ def test_the_sides_in_exif_are_those_of_the_upright_photo(tmp_path, source, targ
         assert (group[0xA002], group[0xA003]) == (60, 80)
         assert (exif.get(0x0100, 60), exif.get(0x0101, 80)) == (60, 80)
         assert group[0x9003] == "2026:11:22 00:00:00"
+
+
+@pytest.mark.parametrize("target, kept", [("b.jpg", True), ("b.png", False)])
+def test_captions_of_the_press_stay_in_a_jpeg(tmp_path, rng, target, kept):
+    """IPTC as Photoshop writes it, beside a dark preview, which is left behind."""
+    caption = b"\x1c\x02\x78\0\x05Night\x1c\x02\x19\0\x06Prague\x1c\x02\x05\0\x01x"
+    segment = b"Photoshop 3.0\0"
+    for kind, data in ((0x0404, caption), (0x040C, bytes(500))):
+        segment += b"8BIM" + struct.pack(">HHL", kind, 0, len(data)) + data
+        segment += bytes(len(data) % 2)
+    segment = b"\xff\xed" + struct.pack(">H", len(segment) + 2) + segment
+    photo = rng.integers(0, 60, (8, 8, 3)).astype(np.uint8)
+    Image.fromarray(photo).save(tmp_path / "a.jpg", extra=segment)
+    found = load_tags(tmp_path / "a.jpg")
+    assert found.iptc == caption
+    save_photo(tmp_path / target, photo, found)
+    assert load_tags(tmp_path / target).iptc == (caption if kept else b"")
+    with Image.open(tmp_path / target) as image:
+        assert set(image.info.get("photoshop", {})) <= {0x0404}
