@@ -50,8 +50,11 @@ OTHER_CLIPS = {         # only read; the suffix of the result
                      ".mjpeg", ".h264", ".264", ".h265", ".265", ".hevc", ".y4m"],
                     ".mkv")}
 NO_PHOTO = {".txt", ".md", ".json", ".csv", ".db", ".ini", ".xml", ".html", ".pdf",
-            ".wav", ".mp3", ".m4a", ".zip", ".log", ".lnk", ".url", ".gpx",
-            ".xmp", ".pp3", ".dop", ".cos", ".aae",         # of editors
+            ".wav", ".mp3", ".m4a", ".aac", ".zip", ".rar", ".7z", ".log", ".lnk", ".url",
+            ".gpx", ".doc", ".docx", ".xls", ".xlsx", ".odt", ".rtf", ".py", ".sh", ".bat",
+            ".exe", ".tmp", ".part", ".crdownload", ".bak",
+            ".xmp", ".pp3", ".dop", ".cos", ".cot", ".aae", ".vrd", ".on1", ".lrcat",
+            ".pto",                                         # of editors
             ".thm", ".lrv", ".lrf", ".srt",                 # of cameras, beside clips
             ".bdm", ".cpi", ".mpl", ".tdt", ".tid", ".ctg"}
 

@@ -30,6 +30,9 @@ LARGEST_JPEG_EXIF = 65533                       # bytes of one segment
 LARGEST_JPEG_XMP = 65504                        # the same, less its title
 LARGEST_JPEG_IPTC = 65500                       # the same, less the frame around it
 IPTC = 0x0404                                   # of the blocks of Photoshop
+EXIF_TITLE = b"Exif\0\0"
+ORDERS = {b"II*\0": "<", b"MM\0*": ">"}         # how EXIF begins, and its order of bytes
+LONG = 4                                        # type of a tag
 OFFSETS = {Base.MakerNote, IFD.Interop}         # point to places, so cannot be moved
 XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>\s*))([2-8])")
 XMP_PREVIEWS = re.compile(rb"<xmp:Thumbnails>.*?</xmp:Thumbnails>", re.DOTALL)
@@ -252,7 +255,7 @@ def png_tags(tags):
     if tags.icc_profile:
         yield png_chunk((b"iCCP", b"icc\0\0" + zlib.compress(tags.icc_profile)))
     if tags.exif:
-        yield png_chunk((b"eXIf", tags.exif.removeprefix(b"Exif\0\0")))
+        yield png_chunk((b"eXIf", without_title(tags.exif)))
     if tags.xmp:                                # uncompressed, in no language
         title = XMP_TITLE.encode() + bytes(5)
         yield png_chunk((b"iTXt", title + tags.xmp))
@@ -264,7 +267,7 @@ def profile_bytes(text):
     with contextlib.suppress(ValueError):
         _, _, digits = text.strip().split("\n", 2)
         data = bytes.fromhex(digits)
-        for title in (b"http://ns.adobe.com/xap/1.0/\0", b"Exif\0\0"):
+        for title in (b"http://ns.adobe.com/xap/1.0/\0", EXIF_TITLE):
             data = data.removeprefix(title)
         return data
     return b""
@@ -273,13 +276,41 @@ def profile_bytes(text):
 def orientation_of(info):
     """How pixels lie by the EXIF or XMP of a PIL image's `info`: 1 to 8, 1 is upright."""
     with contextlib.suppress(Exception):        # malformed tags raise many types
-        exif = Image.Exif()
-        exif.load(info.get("exif") or b"")
-        if exif.get(Base.Orientation) in range(1, 9):
-            return exif[Base.Orientation]
+        if orientation := exif_orientation(info.get("exif") or b""):
+            return orientation
         if match := XMP_ORIENTATION.search(info.get("xmp") or b""):
             return int(match[2])
     return 1
+
+
+def exif_orientation(exif):
+    """The orientation, 1 to 8, in EXIF bytes, or None; Pillow finds none behind a tag
+    that is damaged."""
+    exif = without_title(exif)
+    with contextlib.suppress(KeyError, struct.error):
+        order = ORDERS[bytes(exif[:4])]
+        start, = struct.unpack_from(order + "L", exif, 4)
+        for entry, tag, kind, _ in entries_of(exif, order, start):
+            value, = struct.unpack_from(order + ("L" if kind == LONG else "H"), exif,
+                                        entry + 8)
+            if tag == Base.Orientation and value in range(1, 9):
+                return value
+    return None
+
+
+def without_title(exif):
+    """EXIF bytes without the title that JPEG puts before them, or even two."""
+    while exif.startswith(EXIF_TITLE):
+        exif = exif[len(EXIF_TITLE):]
+    return exif
+
+
+def entries_of(exif, order, start):
+    """Yield (offset, tag, type, value or its offset) of a directory in EXIF bytes."""
+    count, = struct.unpack_from(order + "H", exif, start)
+    for entry in range(start + 2, start + 2 + 12 * count, 12):
+        tag, kind, _, value = struct.unpack_from(order + "HHLL", exif, entry)
+        yield entry, tag, kind, value
 
 
 def image_exif(image):
@@ -300,39 +331,37 @@ def info_exif(info):
 
 def upright_exif(exif):
     """EXIF bytes with orientation 1 and no preview; all else stays where it is."""
-    exif = bytearray(exif.removeprefix(b"Exif\0\0"))
-    order = {b"II*\0": "<", b"MM\0*": ">"}[bytes(exif[:4])]
+    exif = bytearray(without_title(exif))
+    order = ORDERS[bytes(exif[:4])]
     start, = struct.unpack_from(order + "L", exif, 4)
     count, = struct.unpack_from(order + "H", exif, start)
     end = start + 2 + 12 * count
-    for entry in range(start + 2, end, 12):
-        if struct.unpack_from(order + "H", exif, entry) == (Base.Orientation,):
+    for entry, tag, _, _ in entries_of(exif, order, start):
+        if tag == Base.Orientation:
             struct.pack_into(order + "HLHH", exif, entry + 2, 3, 1, 1, 0)
     with contextlib.suppress(struct.error):     # nothing may follow the first directory
         preview, = struct.unpack_from(order + "L", exif, end)
         struct.pack_into(order + "L", exif, end, 0)
         if preview:
             drop_preview(exif, order, preview)
-    return b"Exif\0\0" + bytes(exif)
+    return EXIF_TITLE + bytes(exif)
 
 
 def with_sides(exif, height, width):
     """EXIF bytes that give the photo these sides, in pixels, where they give it any."""
     sides = {Base.ImageWidth: width, Base.ImageLength: height,
              Base.ExifImageWidth: width, Base.ExifImageHeight: height}
-    block = bytearray(exif.removeprefix(b"Exif\0\0"))
+    block = bytearray(without_title(exif))
     with contextlib.suppress(KeyError, struct.error):       # what is malformed stays
-        order = {b"II*\0": "<", b"MM\0*": ">"}[bytes(block[:4])]
+        order = ORDERS[bytes(block[:4])]
         directories = list(struct.unpack_from(order + "L", block, 4))
         for start in directories:               # the first one and, within it, EXIF's
-            count, = struct.unpack_from(order + "H", block, start)
-            for entry in range(start + 2, start + 2 + 12 * count, 12):
-                tag, _, _, value = struct.unpack_from(order + "HHLL", block, entry)
+            for entry, tag, _, value in entries_of(block, order, start):
                 if tag in sides:
                     struct.pack_into(order + "HLL", block, entry + 2, 4, 1, sides[tag])
                 if tag == IFD.Exif and len(directories) == 1:
                     directories.append(value)
-        return b"Exif\0\0" + bytes(block)
+        return EXIF_TITLE + bytes(block)
     return exif
 
 
@@ -342,10 +371,8 @@ def drop_preview(exif, order, directory):
     It is cut off where it comes last, as it mostly does, and else made zero, as offsets
     elsewhere may not change. `order`: "<" or ">"; `directory`: its offset.
     """
-    count, = struct.unpack_from(order + "H", exif, directory)
     start = length = 0
-    for entry in range(directory + 2, directory + 2 + 12 * count, 12):
-        tag, _, _, value = struct.unpack_from(order + "HHLL", exif, entry)
+    for _, tag, _, value in entries_of(exif, order, directory):
         if tag == PREVIEW_START:
             start = value
         if tag == PREVIEW_LENGTH:
@@ -433,7 +460,7 @@ def directory_bytes(directory):
     """A TIFF directory as EXIF bytes; empty if it has no tags."""
     buffer = io.BytesIO()
     directory.save(buffer)
-    return b"Exif\0\0" + buffer.getvalue() if len(directory) else b""
+    return EXIF_TITLE + buffer.getvalue() if len(directory) else b""
 
 
 def dots_per_inch(info):

@@ -407,7 +407,10 @@ def test_a_jfif_stays_a_jpeg(tmp_path, rng, run):
 
 def test_what_cameras_and_editors_keep_beside_photos_is_passed_over(tmp_path, rng, run):
     put(tmp_path / "in/a.png", rng)
-    for name in ("a.png_original", "a.png~", "a.png.pp3", "a.DOP", "clip.LRV", "clip.srt", "voice.WAV", "INDEX.BDM"):
+    for name in ("a.png_original", "a.png~", "a.png.pp3", "a.DOP", "clip.LRV", "clip.srt",
+                 "voice.WAV", "INDEX.BDM", "prices.docx", "b.jpg.crdownload", "rename.py",
+                 "CaptureOne/Cache/Thumbnails/a.png.cot"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).write_text("x")
     assert run("in", "--out", "out")[0] == 0
     assert names(tmp_path / "out") == {"a.png"}

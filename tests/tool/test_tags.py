@@ -344,3 +344,17 @@ def test_captions_of_the_press_stay_in_a_jpeg(tmp_path, rng, target, kept):
     assert load_tags(tmp_path / target).iptc == (caption if kept else b"")
     with Image.open(tmp_path / target) as image:
         assert set(image.info.get("photoshop", {})) <= {0x0404}
+
+
+@pytest.mark.parametrize("order, start", [("<", b"II*\0"), (">", b"MM\0*")])
+@pytest.mark.parametrize("title", [b"Exif\0\0", 2 * b"Exif\0\0"])
+def test_a_photo_whose_tags_are_damaged_is_turned_all_the_same(tmp_path, order, start,
+                                                               title):
+    """The maker lies behind the end; viewers turn such a photo, and Pillow does not."""
+    exif = start + struct.pack(order + "LHHHLLHHLHHL", 8, 2, 0x010F, 2, 400, 99999,
+                               0x0112, 3, 1, 6, 0, 0)
+    photo = np.zeros((40, 80, 3), np.uint8)
+    Image.fromarray(photo).save(tmp_path / "a.jpg", exif=title + exif)
+    assert load_photo(tmp_path / "a.jpg").shape == (80, 40, 3)
+    save_photo(tmp_path / "b.jpg", photo, load_tags(tmp_path / "a.jpg"))
+    assert load_photo(tmp_path / "b.jpg").shape == (40, 80, 3)
