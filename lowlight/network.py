@@ -26,13 +26,20 @@ class Network:
     left, bottom and right of the part as shares of the photo. It returns float32 (H, W, 3),
     not clipped. What tiles need to be exact: `multiple`, of which the sides of a part must
     be, and `radius`, how many pixels away the photo can still change an output pixel.
+    `path`: the file it was loaded from, from which another process loads it anew.
     """
     run: Callable
     multiple: int
     radius: int
+    path: Path | None = None
 
     def __call__(self, pixels, thumbnail, window):
         return self.run(pixels[None], thumbnail[None], np.float32([window]))[0]
+
+    def __reduce__(self):
+        if self.path is None:
+            raise TypeError("only a Network that was loaded from a file can be pickled")
+        return load, (self.path,)
 
 
 def load(path=None):
@@ -89,7 +96,7 @@ def load_onnx(path):
             raise ValueError(f"{path}: the network fails on {size} pixels "
                              f"({type(error).__name__}); take the released weights, or a "
                              "smaller --tile if memory is short") from error
-    return Network(run, *sizes)
+    return Network(run, *sizes, path.absolute())
 
 
 def load_keras(path):
@@ -108,4 +115,4 @@ def load_keras(path):
 
     def run(*inputs):
         return model.predict_on_batch(list(inputs))
-    return Network(run, multiple, radius)
+    return Network(run, multiple, radius, path.absolute())

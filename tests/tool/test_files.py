@@ -1,6 +1,7 @@
 """Photo files in and out: odd formats, tags, 16 bits, HEIC, raw, what is refused."""
 import io
 import os
+import pickle
 import struct
 import subprocess
 import sys
@@ -1106,6 +1107,16 @@ def test_a_photo_of_pillow_is_taken_and_one_without_pixels_refused(tmp_path, rng
     for size in ((0, 0), (0, 5), (5, 0)):
         with pytest.raises(ValueError, match="expected a uint8 or uint16 photo"):
             lowlight.enhance(network, np.zeros((*size, 3), np.uint8))
+
+
+def test_a_network_goes_into_other_processes(rng):
+    """As with multiprocessing: by pickle."""
+    network, photo = lowlight.load(), noise(rng, 40, 50)
+    other = pickle.loads(pickle.dumps(network))
+    np.testing.assert_array_equal(lowlight.enhance(other, photo),
+                                  lowlight.enhance(network, photo))
+    with pytest.raises(TypeError, match="loaded from a file"):
+        pickle.dumps(NETWORK)
 
 
 def test_threads_that_load_at_once_keep_what_is_printed(monkeypatch):
