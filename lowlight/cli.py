@@ -136,11 +136,11 @@ def find_inputs(inputs, out=None):
     for path in inputs:
         paths += expand_wildcards(path)
     for path in paths:
-        if len(paths) > 1 and out and real(path) == real(out):
-            continue                            # * names it in a second call
         if not path.is_dir() or is_locked(path):
             found.append((path, Path(path.name)))
             continue
+        if len(paths) > 1 and out and real(path) == real(out):
+            continue                            # * names it in a second call
         below_out = out and real(out) not in (real(path), *real(path).parents)
         for one in sorted(path.rglob("*")):
             inside = one.relative_to(path)

@@ -249,7 +249,8 @@ def describe(error):
     """Type and first line of an exception; C libraries give several lines, or bytes."""
     text = error.args[0] if error.args else ""
     text = text.decode(errors="replace") if isinstance(text, bytes) else str(error)
-    return f"{type(error).__name__}: {text.strip().partition(chr(10))[0]}"
+    line = text.strip().partition("\n")[0].partition(" <_io.")[0]      # an open file
+    return f"{type(error).__name__}: {line}"
 
 
 def read_eight_bits(source, kind):

@@ -137,6 +137,7 @@ def test_out_may_name_the_file_of_one_photo(tmp_path, rng, run, name, mode):
     (("a.png", "b.png", "--out", "c.jpg"), "name a folder"),
     (("?.png", "--out", "c.jpg"), "name a folder"),
     (("in", "--out", "c.jpg"), "name a folder"),
+    (("a.png", "b.png", "--out", "b.png", "--overwrite"), "name a folder"),
     (("a.png", "--out", "c.heic"), "written as JPEG"),
     (("a.png", "--out", "c.jpg", "--format", "png"), "contradicts --format png"),
     (("a.png", "--out", "c.jpg", "--depth", "16"), "take .png or .tif")])
