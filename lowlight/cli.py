@@ -120,7 +120,10 @@ def expand_wildcards(path):
     """[path], or what it matches: the shells of Windows leave * and ? to the command."""
     if os.path.lexists(path) or not set("*?[") & set(str(path)):
         return [path]                           # a file may well be called [1].png
-    matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+    pattern = str(path)
+    if path.parent.is_dir():                    # and a folder [2026]
+        pattern = os.path.join(glob.escape(str(path.parent)), path.name)
+    matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]
     return [match for match in matches if not passed_over(Path(match.name))] or [path]
 
 

@@ -113,6 +113,9 @@ def test_wildcards_are_expanded_where_no_shell_did(tmp_path, rng, run):
     assert names(tmp_path / "two") == {"[1].png"}
     assert run("s*", "--out", "three")[0] == 0
     assert names(tmp_path / "three") == {"c.png"}
+    put(tmp_path / "Prague [2026]/d.png", rng)
+    assert run("Prague [2026]/*.png", "su*/c.png", "--out", "five")[0] == 0
+    assert names(tmp_path / "five") == {"c.png", "d.png"}
     status, _, errors = run("*.webp", "--out", "four")
     assert status == 1
     assert "*.webp: there is no such file" in errors
