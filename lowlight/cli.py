@@ -40,8 +40,8 @@ def parse(arguments):
         help="a photo, a clip (mp4, mov, mkv, webm, avi, ...) or a folder")
     add("--out", metavar="PLACE", type=place, help="folder for the results, or the file "
         "for a single one (default: beside each input, as NAME-bright)")
-    add("--weights", metavar="FILE", type=place, help=".onnx, or .keras as CNN.ipynb writes it "
-        "(default: the released weights)")
+    add("--weights", metavar="FILE", type=place, help=".onnx, or .keras as CNN.ipynb "
+        "writes it (default: the released weights)")
     add("--brightness", metavar="X", type=share(open_ends=True),
         help="mean luma of the result, between 0 and 1 (default: as the network decides)")
     add("--strength", metavar="X", type=share(), default=1.0,

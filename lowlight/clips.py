@@ -478,7 +478,8 @@ class ClipCopy:
         self._end_time = max(self._end_time, end_time(packet))
         try:
             for frame in packet.decode():
-                frame.pts -= round(self._start / frame.time_base)
+                if frame.pts is not None:
+                    frame.pts -= round(self._start / frame.time_base)
                 self._result.mux(self._sounds[packet.stream].encode(frame))
         except import_av().FFmpegError:
             self._damaged_packets += 1
