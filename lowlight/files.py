@@ -24,9 +24,9 @@ from lowlight.kinds import (HEIC, MAX_PIXELS, PACKAGES, RAW, TIFF_STARTS, check_
                             open_file, opened, quiet_stderr)
 from lowlight.photo import (BAND, TILE, colour_as_before, eight_bits, enhance, mean_luma,
                             quantise)
-from lowlight.tags import (PNG_HEADER, Tags, colour_numbers, exif_directory, load_tags, orientation_of,
-                           iptc_segment, png_info, png_tags, tag_info, tags_for_jpeg,
-                           with_sides)
+from lowlight.tags import (PNG_HEADER, Tags, colour_numbers, exif_directory,
+                           hdr_transfer_of_png, iptc_segment, load_tags, orientation_of,
+                           png_info, png_tags, tag_info, tags_for_jpeg, with_sides)
 
 JPEG = {".jpg", ".jpeg", ".jpe", ".jfif"}
 TIFF = {".tif", ".tiff"}
@@ -350,7 +350,9 @@ def read_sixteen_bits(source, kind, depth):
         return read_deep_scan(source, extra in (PREMULTIPLIED_ALPHA, STRAIGHT_ALPHA),
                               orientation)
     if head.startswith(b"\x89PNG") and head[24:25] == b"\x10":
-        return read_deep_scan(source, True, orientation_of(png_info(source)))
+        picture = read_deep_scan(source, True, orientation_of(png_info(source)))
+        transfer = hdr_transfer_of_png(source)
+        return in_sdr(picture, transfer, source) if picture and transfer else picture
     return None
 
 

@@ -94,7 +94,11 @@ def load_tags(path, grey=False):
             return Tags(raw_exif(path))
         if starts_as_png(path):         # Pillow opens none of which a tag is damaged
             info = png_info(path)
-            return tags_of(info, info_exif(info), grey)._replace(chunks=png_texts(path))
+            tags = tags_of(info, info_exif(info), grey)
+            kinds = TEXT_CHUNKS | COLOUR_CHUNKS
+            if hdr_transfer_of_png(path):       # becomes sRGB
+                tags, kinds = tags._replace(icc_profile=b""), TEXT_CHUNKS
+            return tags._replace(chunks=png_chunks_of(path, kinds))
         with opened(path, kind) as image:
             tags = tags_of(image.info, image_exif(image), grey)
             if image.format in JPEG_FORMATS:
@@ -218,12 +222,21 @@ def png_info(source):
     return {}
 
 
-def png_texts(path):
-    """(kind, data) of the chunks of a PNG that hold other texts, or say of its colours."""
+def png_chunks_of(path, kinds):
+    """(kind, data) of the chunks of a PNG of some kinds, less texts read as tags."""
     with open_file(path) as file:
-        return tuple((kind, data) for kind, data
-                     in png_chunks(file, TEXT_CHUNKS | COLOUR_CHUNKS)
+        return tuple((kind, data) for kind, data in png_chunks(file, kinds)
                      if not data.startswith(OTHER_TEXTS))
+
+
+def hdr_transfer_of_png(source):
+    """The transfer of a PNG of 16 bits in HDR, by ITU-T H.273; None for all others."""
+    with open_file(source) as file:
+        if file.read(25)[24:] != b"\x10":
+            return None
+        for _, data in png_chunks(file, {b"cICP"}):
+            return data[1] if data[1:2] in (bytes([PQ]), bytes([HLG])) else None
+    return None
 
 
 def png_chunks(file, wanted=None):

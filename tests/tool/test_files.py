@@ -1034,6 +1034,21 @@ def test_colours_of_p3_named_by_number_get_their_profile(tmp_path, rng, name, pr
         assert red.getpixel((0, 0)) == pytest.approx((234, 51, 35), abs=2)
 
 
+@pytest.mark.parametrize("transfer, level", [(16, 245), (13, 148)])
+def test_a_png_in_hdr_becomes_sdr(tmp_path, transfer, level):
+    """As of an editor that exports HDR: paper white, 203 candelas, is 0.58 in PQ."""
+    photo = np.full((8, 9, 3), round(0.5807 * 65535), np.uint16)
+    numbers = b"cICP", bytes([9, transfer, 0, 1])
+    save_photo(tmp_path / "a.png", photo, files.Tags(chunks=(numbers,)))
+    for depth, spread in ((8, 1), (16, 257)):
+        found = load_photo(tmp_path / "a.png", depth).mean() / spread
+        assert found == pytest.approx(level, abs=2)
+    result = files.enhance_photo(NETWORK, tmp_path / "a.png", tmp_path / "b.png",
+                                 files.Settings(depth=16))
+    assert ("a.png: converted from HDR to SDR" in result.note) == (transfer == 16)
+    assert (b"cICP" in (tmp_path / "b.png").read_bytes()) == (transfer == 13)
+
+
 def test_a_photo_in_cmyk_becomes_rgb_with_a_note(tmp_path, rng):
     Image.fromarray(noise(rng, 8, 8)).convert("CMYK").save(tmp_path / "a.jpg")
     result = files.enhance_photo(NETWORK, tmp_path / "a.jpg", tmp_path / "b.jpg")

@@ -209,7 +209,7 @@ def test_the_comment_of_a_jpeg_is_kept(tmp_path):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_texts_and_colours_of_a_png_are_kept(tmp_path, dtype):
-    chunks = [(b"gAMA", struct.pack(">L", 100_000)), (b"cICP", bytes([9, 16, 0, 1])),
+    chunks = [(b"gAMA", struct.pack(">L", 100_000)), (b"cICP", bytes([12, 13, 0, 1])),
               (b"tEXt", b"parameters\0a cat"), (b"iTXt", b"Author\0\0\0\0\0Jos\xc3\xa9")]
     before = b"".join(chunk(*one) for one in chunks) + KINDS["xmp"] + KINDS["profile"]
     write_png(tmp_path / "a.png", np.zeros((6, 8, 3), dtype), before)
