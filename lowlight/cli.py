@@ -153,9 +153,9 @@ def find_inputs(inputs, out=None):
                     and not passed_over(inside)):
                 found.append((one, inside))
     if out is None:
-        made = {path.with_name(path.stem + MADE) for path, _ in found}
+        made = {os.path.splitext(path)[0] + MADE for path, _ in found}
         found = [(path, below) for path, below in found
-                 if path.with_suffix("") not in made]
+                 if os.path.splitext(path)[0] not in made]
     return list({os.path.abspath(path): (path, below) for path, below in found}.values())
 
 
