@@ -132,6 +132,8 @@ def brighten(loaded, paths, brightness, strength, folder, progress):
             messages += [results[-1].note] if results[-1].note else []
         except (ValueError, OSError) as error:
             messages.append(without_folders(str(error), path))
+        except Exception as error:              # costs no other photo; such as no memory
+            messages.append(f"{path.name}: failed ({files.describe(error)})")
         yield results, messages
 
 

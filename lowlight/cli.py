@@ -40,8 +40,8 @@ def parse(arguments):
         help="a photo, a clip (mp4, mov, mkv, webm, avi, ...) or a folder")
     add("--out", metavar="PLACE", type=place, help="folder for the results, or the file "
         "for a single one (default: beside each input, as NAME-bright)")
-    add("--weights", metavar="FILE", help=".onnx, or .keras as CNN.ipynb writes it "
-        "(default: the released weights)")
+    add("--weights", metavar="FILE", type=place, help=".onnx, or .keras as CNN.ipynb "
+        "writes it (default: the released weights)")
     add("--brightness", metavar="X", type=share(open_ends=True),
         help="mean luma of the result, between 0 and 1 (default: as the network decides)")
     add("--strength", metavar="X", type=share(), default=1.0,
@@ -52,7 +52,7 @@ def parse(arguments):
     add("--depth", type=int, choices=(8, 16), default=8,
         help="bits a channel of photos; 16 makes PNG or TIFF (default: 8)")
     add("--quality", metavar="Q", type=int, choices=range(1, 101), default=95,
-        help="of JPEG and WebP, 1 to 100 (default: 95)")
+        help="of JPEG and WebP, 1 to 100 (default: 95; a WebP without loss stays so)")
     add("--tile", metavar="N", type=int, default=TILE, help="pixels a side worked on at "
         f"a time (default: {TILE}): less memory or more speed, the same result")
     add("--version", action="version", version=__version__)
@@ -66,7 +66,7 @@ def place(text):
     """A type of argparse: a path; "" would be the current folder, and is a mistake."""
     if not text:
         raise argparse.ArgumentTypeError("an empty name; the folder here is called .")
-    return Path(text)
+    return Path(os.path.expanduser(text))       # a shell leaves the ~ in --out=~/x
 
 
 def short_format(text):
@@ -118,10 +118,12 @@ def passed_over(path):
 
 def expand_wildcards(path):
     """[path], or what it matches: the shells of Windows leave * and ? to the command."""
-    path = path.expanduser()
     if os.path.lexists(path) or not set("*?[") & set(str(path)):
         return [path]                           # a file may well be called [1].png
-    matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+    pattern = str(path)
+    if path.parent.is_dir():                    # and a folder [2026]
+        pattern = os.path.join(glob.escape(str(path.parent)), path.name)
+    matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]
     return [match for match in matches if not passed_over(Path(match.name))] or [path]
 
 
@@ -129,7 +131,8 @@ def find_inputs(inputs, out=None):
     """[(path, path below the result folder)] of photos and clips, also in folders.
 
     Wildcards are expanded, and what is named twice is found once. In folders, hidden
-    files, notes, leftovers of systems and what an earlier call has made are passed over.
+    files, notes, leftovers of systems and what an earlier call has made are passed over;
+    among names, as of *.jpg, what an earlier call has made of another of them.
     A folder that may not be listed is found as if it were a photo, to be reported.
     """
     found, paths = [], []
@@ -139,6 +142,8 @@ def find_inputs(inputs, out=None):
         if not path.is_dir() or is_locked(path):
             found.append((path, Path(path.name)))
             continue
+        if len(paths) > 1 and out and real(path) == real(out):
+            continue                            # * names it in a second call
         below_out = out and real(out) not in (real(path), *real(path).parents)
         for one in sorted(path.rglob("*")):
             inside = one.relative_to(path)
@@ -147,6 +152,10 @@ def find_inputs(inputs, out=None):
             if ((one.is_file() or is_locked(one)) and not made
                     and not passed_over(inside)):
                 found.append((one, inside))
+    if out is None:
+        made = {os.path.splitext(path)[0] + MADE for path, _ in found}
+        found = [(path, below) for path, below in found
+                 if os.path.splitext(path)[0] not in made]
     return list({os.path.abspath(path): (path, below) for path, below in found}.values())
 
 
@@ -172,7 +181,18 @@ def result_suffix(path, kind=None, depth=8):
         return f".{kind}"
     if suffix in files.RAW | files.HEIC:
         return ".jpg" if depth == 8 else ".tif"
+    if depth == 8 and is_jpeg(path):            # .mpo, .jpg_large, no suffix at all
+        return ".jpg"
     return ".png"
+
+
+def is_jpeg(path):
+    """Whether the file `path`, if there is one, begins as a JPEG does."""
+    if not path.is_file():
+        return False
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return file.read(3) == b"\xff\xd8\xff"
+    return False
 
 
 def identity(path):
@@ -197,6 +217,8 @@ def result_path(path, below, options, taken):
 
 def enhance_file(loaded, path, target, options, on_frame):
     """Enhance one photo or clip; `on_frame` gets the megapixels of each frame."""
+    if path.exists() and not (path.is_file() or path.is_dir()):     # would never end
+        raise ValueError(f"{path}: a pipe or a device; save what comes from it as a file")
     if path.suffix.lower() in files.CLIPS | files.OTHER_CLIPS.keys():
         from lowlight.clips import enhance_clip
         return enhance_clip(loaded, path, target, options.brightness, options.strength,
@@ -227,6 +249,8 @@ def enhance_files(loaded, found, options, on_frame=lambda megapixels: None):
             yield result
         except (ValueError, OSError) as error:
             yield error
+        except Exception as error:              # costs no other file; such as no memory
+            yield ValueError(f"{path}: failed ({files.describe(error)}); leave it out")
 
 
 def open_closed_streams():

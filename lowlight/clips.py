@@ -33,6 +33,10 @@ TAGS_OF_MP4 = {"title", "artist", "album", "album_artist", "composer", "date", "
                "comment", "copyright", "description", "synopsis", "creation_time",
                "location", "location-eng"}      # others need an option of FFmpeg
 
+SIDE_DATA = {"A53_CC": "closed captions",       # that PyAV reads, but cannot write
+             "SPHERICAL": "mark of a view all around (360 degrees)",
+             "STEREO3D": "mark of a view by two eyes"}
+
 # Numbers of FFmpeg. Its default conversion to RGB and back darkens by up to two levels.
 INTERPOLATION_FLAGS = 0x42002   # SWS_ACCURATE_RND, _FULL_CHR_H_INT and _BILINEAR
 BT709, BT601, BT2020 = 1, 6, 9  # AVCOL_SPC_BT709, _SMPTE170M and _BT2020_NCL
@@ -190,6 +194,9 @@ def first_frame(path):
             if video is None:
                 raise ValueError(
                     f"{path}: no pictures in it; replace it or leave it out")
+            if clip.format.name.endswith("_pipe"):      # of FFmpeg, for single pictures
+                raise ValueError(f"{path}: a photo by its content, not a clip; rename it, "
+                                 f"such as to {Path(path).stem}.jpg")
             for packet in clip.demux(video):
                 with contextlib.suppress(import_av().FFmpegError):  # it may begin broken
                     for frame in packet.decode():
@@ -227,6 +234,12 @@ def colour_space(frame):
     return BT709 if frame.height >= 720 else BT601
 
 
+def side_data(frame, kind):
+    """What is said beside a video frame, by FFmpeg's name of its kind; None if nothing."""
+    with contextlib.suppress(ValueError):       # PyAV fails on kinds that it does not know
+        return frame.side_data.get(kind)
+
+
 def upright(frame):
     """A video frame as uint8 RGB (H, W, 3), turned as its display matrix says."""
     photo = frame.to_ndarray(format="rgb48le" if is_hdr(frame) else "rgb24",
@@ -234,7 +247,7 @@ def upright(frame):
                              interpolation=INTERPOLATION_FLAGS)
     if is_hdr(frame):
         photo = hdr_to_sdr(photo, frame.color_trc)
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    matrix = side_data(frame, "DISPLAYMATRIX")
     if matrix is not None:
         a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].astype(float)
         photo = photo[::-1] if a * d < b * c else photo     # mirrored: a selfie
@@ -343,6 +356,7 @@ class ClipCopy:
         self._video = source.streams.best("video")
         self._pictures = add_pictures(result, self._video, first)
         self._copies, self._dropped_tracks, self._damaged_packets = {}, [], 0
+        self._sounds = {}               # track: the one into which it is encoded anew
         self._last_pts, self._times = -np.inf, []
         self._numbers = itertools.count()           # of pictures without times
         self._start = broadcast_start(source)       # seconds that the result leaves out
@@ -352,6 +366,9 @@ class ClipCopy:
         self.frame_rate = float(frame_rate(self._video))
         self._was_hdr = is_hdr(first)
         self._had_alpha = has_alpha(self._video, first)
+        self._lost_side_data = [what for kind, what in SIDE_DATA.items()
+                                if side_data(first, kind) is not None]
+        self._was_interlaced = first.interlaced_frame
         self._bits = first.format.components[0].bits
         for track in source.streams:
             if track.type in ("audio", "subtitle"):
@@ -371,10 +388,22 @@ class ClipCopy:
         try:
             copy = self._result.add_stream_from_template(track)
         except (ValueError, import_av().FFmpegError):
-            self._dropped_tracks.append(track.type)
+            if track.type == "audio" and track.codec_context:
+                self._add_sound(track)
+            else:
+                self._dropped_tracks.append(track.type)
             return
         copy_track_tags(track, copy)
         self._copies[track] = copy
+
+    def _add_sound(self, track):
+        """A track of the result for sound of a kind that the container cannot hold."""
+        is_webm = self._result.format.name == "webm"
+        sound = self._result.add_stream("libopus" if is_webm else "aac", rate=48000)
+        sound.layout = "mono" if track.channels == 1 else "stereo"
+        sound.bit_rate = 192_000
+        copy_track_tags(track, sound)
+        self._sounds[track] = sound
 
     def _add_attachment(self, track):
         """A font or another file inside an MKV, the only container of such."""
@@ -399,14 +428,17 @@ class ClipCopy:
                     self.megapixels += frame.width * frame.height / 1e6
                     if on_frame:
                         on_frame(frame.width * frame.height / 1e6)
+            elif packet.stream in self._sounds:
+                self._encode_sound(packet)
             elif packet.dts is not None:        # the last, empty one has none
                 self._copy_packet(packet)
-        self._result.mux(self._pictures.encode(None))
+        for track in (self._pictures, *self._sounds.values()):
+            self._result.mux(track.encode(None))
 
     def _packets(self):
         """Yield the packets of the source that are wanted, until it ends or breaks."""
         with contextlib.suppress(import_av().FFmpegError):
-            yield from self._source.demux([self._video, *self._copies])
+            yield from self._source.demux([self._video, *self._copies, *self._sounds])
 
     def _decode(self, packet):
         """Yield the frames of a packet, if they decode and are later than the last."""
@@ -441,6 +473,17 @@ class ClipCopy:
         except import_av().ArgumentError:
             self._damaged_packets += 1
 
+    def _encode_sound(self, packet):
+        """Write a packet of sound in another code."""
+        self._end_time = max(self._end_time, end_time(packet))
+        try:
+            for frame in packet.decode():
+                if frame.pts is not None:
+                    frame.pts -= round(self._start / frame.time_base)
+                self._result.mux(self._sounds[packet.stream].encode(frame))
+        except import_av().FFmpegError:
+            self._damaged_packets += 1
+
     def _write_frame(self, photo, frame):
         """Write a uint8 photo (H, W, 3) at the time of the source `frame`."""
         coder = self._pictures.codec_context
@@ -467,10 +510,15 @@ class ClipCopy:
         """What the owner of the clip should know; may be empty."""
         notes = [f"its {kind} track cannot be kept"
                  for kind in dict.fromkeys(self._dropped_tracks)]
+        if self._sounds:
+            notes.append("its sound is in another code, as the container asks")
+        notes += [f"its {what} cannot be kept" for what in self._lost_side_data]
         if self._was_hdr:
             notes.append("converted from HDR to SDR")
         elif self._bits > 8:
             notes.append(f"its {self._bits} bits a channel became 8")
+        if self._was_interlaced:
+            notes.append("it was interlaced, and is progressive now")
         if self._had_alpha:
             notes.append("its transparency is lost")
         if self.missing_tags:
@@ -496,7 +544,7 @@ def enhance_clip(network, path, target, brightness=None, strength=1.0, tile=TILE
     try:
         with whole_file(target, private_mode(path)) as part, open_clip(path) as source:
             options = writing_options(target, source)
-            with av.open(str(part), "w", options=options) as result:
+            with av.open(f"file:{part}", "w", options=options) as result:
                 copy = ClipCopy(source, result, first)
                 enhancer = ClipEnhancer(network, copy.frame_rate, brightness, strength,
                                         tile)

@@ -6,7 +6,6 @@ imported by the first file that needs them.
 import contextlib
 import io
 import os
-import re
 import secrets
 import shutil
 import tempfile
@@ -25,7 +24,8 @@ from lowlight.kinds import (HEIC, MAX_PIXELS, PACKAGES, RAW, TIFF_STARTS, check_
                             open_file, opened, quiet_stderr)
 from lowlight.photo import (BAND, TILE, colour_as_before, eight_bits, enhance, mean_luma,
                             quantise)
-from lowlight.tags import (PNG_HEADER, Tags, exif_directory, load_tags, orientation_of,
+from lowlight.tags import (PNG_HEADER, Tags, colour_numbers, exif_directory,
+                           hdr_transfer_of_png, iptc_segment, load_tags, orientation_of,
                            png_info, png_tags, tag_info, tags_for_jpeg, with_sides)
 
 JPEG = {".jpg", ".jpeg", ".jpe", ".jfif"}
@@ -33,11 +33,12 @@ TIFF = {".tif", ".tiff"}
 WRITTEN = JPEG | TIFF | {".png", ".webp", ".bmp"}
 SIXTEEN_BIT_FORMATS = {".png"} | TIFF
 ALPHA_FORMATS = {".png", ".webp"} | TIFF
+MP_ENTRIES = 0xB002     # of JPEGs with several pictures, which phones' previews are too
 SEVERAL_PICTURES = {"GIF", "PNG", "WEBP", "TIFF", "AVIF"}   # formats of Pillow
 GREY_MODES = {"1", "L", "LA", "La"}             # of Pillow
 PREMULTIPLIED_ALPHA, STRAIGHT_ALPHA = 1, 2      # values of TIFF's tag ExtraSamples
 LARGEST_SIDE = {**dict.fromkeys(JPEG, 65500), ".webp": 16383}       # pixels
-NCLX = re.compile(rb"colrnclx..(..)", re.DOTALL)        # of AVIF: its transfer
+LOST_END = 512          # zeros at the end of a JPEG from which on something is lost
 CLIPS = {".mp4", ".mov", ".mkv", ".webm"}
 OTHER_CLIPS = {         # only read; the suffix of the result
     **dict.fromkeys([".m4v", ".3gp", ".3g2", ".f4v", ".qt", ".gifv", ".lrv", ".insv",
@@ -49,8 +50,11 @@ OTHER_CLIPS = {         # only read; the suffix of the result
                      ".mjpeg", ".h264", ".264", ".h265", ".265", ".hevc", ".y4m"],
                     ".mkv")}
 NO_PHOTO = {".txt", ".md", ".json", ".csv", ".db", ".ini", ".xml", ".html", ".pdf",
-            ".wav", ".mp3", ".m4a", ".zip", ".log", ".lnk", ".url", ".gpx",
-            ".xmp", ".pp3", ".dop", ".cos", ".aae",         # of editors
+            ".wav", ".mp3", ".m4a", ".aac", ".zip", ".rar", ".7z", ".log", ".lnk", ".url",
+            ".gpx", ".doc", ".docx", ".xls", ".xlsx", ".odt", ".rtf", ".py", ".sh", ".bat",
+            ".exe", ".tmp", ".part", ".crdownload", ".bak",
+            ".xmp", ".pp3", ".dop", ".cos", ".cot", ".aae", ".vrd", ".on1", ".lrcat",
+            ".pto",                                         # of editors
             ".thm", ".lrv", ".lrf", ".srt",                 # of cameras, beside clips
             ".bdm", ".cpi", ".mpl", ".tdt", ".tid", ".ctg"}
 
@@ -143,6 +147,9 @@ def read_picture(path, depth=8):
         raise ValueError(f"{path}: there is no such file; check its name") from None
     except PermissionError:
         raise ValueError(f"{path}: may not be read; change its permissions") from None
+    except MemoryError:
+        raise ValueError(f"{path}: too large for the memory that is free; scale it down"
+                         ) from None
     except Exception as error:                  # decoders raise nearly every type
         if looks_like_clip(path):               # phones name a clip .MP, or as its photo
             raise ValueError(f"{path}: a clip by its content; rename it, such as to "
@@ -155,8 +162,11 @@ def read_picture(path, depth=8):
 def read_whole_or_mended(path, kind, depth):
     """A Picture of 8 or 16 bits, with a note if the file is damaged."""
     try:
+        if is_filled_with_zeros(path):          # libjpeg would make grey of them
+            raise OSError("the end of the file is lost; zeros are in its place")
         return read_source(path, kind, depth)
-    except (Image.DecompressionBombError, FileNotFoundError, PermissionError):
+    except (Image.DecompressionBombError, FileNotFoundError, PermissionError,
+            MemoryError):
         raise
     except Exception:
         from lowlight.mend import mended
@@ -168,6 +178,18 @@ def read_whole_or_mended(path, kind, depth):
         content, damage = found
         picture = read_source(io.BytesIO(content), kind, depth)
         return picture._replace(note=f"{path}: {damage}")
+
+
+def is_filled_with_zeros(path):
+    """Whether a JPEG ends in zeros, as where a download or a rescue broke off."""
+    with open(path, "rb") as file:
+        if file.read(3) != b"\xff\xd8\xff" or path.stat().st_size < LOST_END:
+            return False
+        file.seek(-LOST_END, os.SEEK_END)
+        if any(file.read()):
+            return False
+        file.seek(0)
+        return not file.read().rstrip(b"\0").endswith(b"\xff\xd9")       # a whole one
 
 
 def read_source(source, kind, depth):
@@ -227,7 +249,8 @@ def describe(error):
     """Type and first line of an exception; C libraries give several lines, or bytes."""
     text = error.args[0] if error.args else ""
     text = text.decode(errors="replace") if isinstance(text, bytes) else str(error)
-    return f"{type(error).__name__}: {text.strip().partition(chr(10))[0]}"
+    line = text.strip().partition("\n")[0].partition(" <_io.")[0]      # an open file
+    return f"{type(error).__name__}: {line}"
 
 
 def read_eight_bits(source, kind):
@@ -236,7 +259,8 @@ def read_eight_bits(source, kind):
         with quiet_stderr() if image.format == "TIFF" else contextlib.nullcontext():
             image.load()
             is_grey = image.mode in GREY_MODES or image.mode.startswith(("I", "F"))
-            picture = Picture(to_rgb(image), read_alpha(image), is_grey)
+            note = f"{source}: converted from CMYK to RGB" if image.mode == "CMYK" else ""
+            picture = Picture(to_rgb(image), read_alpha(image), is_grey, note)
         if image.format in ("TIFF", "HEIF"):    # turned while they are loaded
             return picture
         return upright(picture, orientation_of(tag_info(image, source)))
@@ -326,7 +350,9 @@ def read_sixteen_bits(source, kind, depth):
         return read_deep_scan(source, extra in (PREMULTIPLIED_ALPHA, STRAIGHT_ALPHA),
                               orientation)
     if head.startswith(b"\x89PNG") and head[24:25] == b"\x10":
-        return read_deep_scan(source, True, orientation_of(png_info(source)))
+        picture = read_deep_scan(source, True, orientation_of(png_info(source)))
+        transfer = hdr_transfer_of_png(source)
+        return in_sdr(picture, transfer, source) if picture and transfer else picture
     return None
 
 
@@ -349,9 +375,7 @@ def read_deep_heic(source, depth):
 
 def read_deep_avif(source, depth):
     """As `read_deep_heic` for an AVIF photo, of which Pillow reads 8 bits."""
-    with open_file(source) as file:
-        colours = NCLX.search(file.read(2 ** 16))
-    transfer = int.from_bytes(colours[1], "big") if colours else None
+    _, transfer = colour_numbers(source)
     is_hdr = transfer in (PQ, HLG)
     # libvips turns it upright.
     picture = read_deep_scan(source, True, 1) if is_hdr or depth == 16 else None
@@ -429,7 +453,7 @@ def save_photo(path, photo, tags=None, quality=95, alpha=None, mode=0o666):
     file is written whole or not at all. Raises ValueError where the format cannot hold
     the photo, OSError where there is no room.
     """
-    path, tags = Path(path), tags or Tags()
+    path, tags, photo = Path(path), tags or Tags(), np.asarray(photo)
     check_format(path, photo, alpha)
     tags = tags._replace(exif=with_sides(tags.exif, *photo.shape[:2]))
     if path.suffix.lower() == ".webp" and photo.ndim == 2:      # which has no grey
@@ -455,7 +479,7 @@ def check_format(path, photo, alpha):
     if suffix not in WRITTEN:
         raise ValueError(f"{path}: photos are written as JPEG, PNG, WebP, TIFF or BMP")
     if photo.dtype not in (np.uint8, np.uint16) or not (
-            photo.ndim == 2 or photo.ndim == 3 and photo.shape[2] == 3):
+            photo.size and (photo.ndim == 2 or photo.shape[2:] == (3,))):
         raise ValueError(f"{path}: expected a uint8 or uint16 photo (H, W, 3) or (H, W), "
                          f"got {photo.dtype} {photo.shape}")
     if alpha is not None and suffix not in ALPHA_FORMATS:
@@ -480,7 +504,9 @@ def write_image(path, photo, alpha, tags, quality):
     tags = tags_for_jpeg(tags) if suffix in JPEG else tags
     options = {name: value for name, value in tags._asdict().items()
                if value not in (b"", ())}
-    chunks = options.pop("chunks", ())
+    chunks, iptc = options.pop("chunks", ()), options.pop("iptc", b"")
+    if suffix in JPEG:
+        options["extra"] = iptc_segment(iptc)
     if suffix == ".png":
         xmp = options.pop("xmp", b"").decode(errors="replace")
         options["pnginfo"] = PngImagePlugin.PngInfo()
@@ -562,9 +588,11 @@ def brightness_note(path, photo, brightness):
 
 
 def pictures_note(path):
-    """Empty unless the photo file `path` is an animation or has several pages."""
+    """Empty unless `path` is an animation, has several pages or is seen by two eyes."""
     with contextlib.suppress(Exception), opened(path) as image:
-        if image.format in SEVERAL_PICTURES and image.is_animated:
+        frames = getattr(image, "mpinfo", {}).get(MP_ENTRIES, ())   # of JPEG
+        is_stereo = any("Multi-Frame" in frame["Attribute"]["MPType"] for frame in frames)
+        if is_stereo or image.format in SEVERAL_PICTURES and image.is_animated:
             return f"{path}: holds several pictures; only the first is enhanced"
     return ""
 

@@ -73,6 +73,7 @@ def lacks_rows_of_tiff(content):
 
 def completed_jpeg(content):
     """A JPEG with its end marker; None if parts of the picture are missing."""
+    content = content.rstrip(b"\0")
     if content.endswith(END_OF_JPEG):
         return None
     content = content.removesuffix(END_OF_JPEG[:1])     # half of a marker

@@ -4,6 +4,7 @@ An `.onnx` file runs on ONNX Runtime; a `.keras` file, as CNN.ipynb trains it, o
 """
 import contextlib
 import os
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 
 RELEASED = Path(__file__).parent / "weights" / "lowlight.onnx"
 GPU_PROVIDERS = ("CUDAExecutionProvider", "ROCMExecutionProvider", "DmlExecutionProvider")
+LOADING = threading.Lock()      # two threads would lose sys.stdout
 INPUTS = {"photo": 3, "thumbnail": 3, "window": 4}      # name: length of the last axis
 
 
@@ -24,13 +26,20 @@ class Network:
     left, bottom and right of the part as shares of the photo. It returns float32 (H, W, 3),
     not clipped. What tiles need to be exact: `multiple`, of which the sides of a part must
     be, and `radius`, how many pixels away the photo can still change an output pixel.
+    `path`: the file it was loaded from, from which another process loads it anew.
     """
     run: Callable
     multiple: int
     radius: int
+    path: Path | None = None
 
     def __call__(self, pixels, thumbnail, window):
         return self.run(pixels[None], thumbnail[None], np.float32([window]))[0]
+
+    def __reduce__(self):
+        if self.path is None:
+            raise TypeError("only a Network that was loaded from a file can be pickled")
+        return load, (self.path,)
 
 
 def load(path=None):
@@ -61,7 +70,7 @@ def load_onnx(path):
             for name, length in (("batch", 1), ("height", height), ("width", width)):
                 options.add_free_dimension_override_by_name(name, length)
         # From memory, so that the file cannot name other files to read.
-        with contextlib.redirect_stdout(None):      # it prints what it then raises
+        with LOADING, contextlib.redirect_stdout(None):     # it prints what it raises
             return onnxruntime.InferenceSession(content, options, providers=providers)
 
     try:
@@ -87,7 +96,7 @@ def load_onnx(path):
             raise ValueError(f"{path}: the network fails on {size} pixels "
                              f"({type(error).__name__}); take the released weights, or a "
                              "smaller --tile if memory is short") from error
-    return Network(run, *sizes)
+    return Network(run, *sizes, path.absolute())
 
 
 def load_keras(path):
@@ -106,4 +115,4 @@ def load_keras(path):
 
     def run(*inputs):
         return model.predict_on_batch(list(inputs))
-    return Network(run, multiple, radius)
+    return Network(run, multiple, radius, path.absolute())

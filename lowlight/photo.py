@@ -191,7 +191,9 @@ def enhance(network, photo, brightness=None, strength=1.0, tile=TILE, thumbnail=
     memory and changes nothing else. `thumbnail`: by default that of the photo; for a clip,
     one smoothed over time. Raises ValueError for other types, shapes or ranges.
     """
-    if photo.dtype not in (np.uint8, np.uint16) or photo.shape[2:] != (3,):
+    photo = np.asarray(photo)                   # of Pillow, too
+    if (photo.dtype not in (np.uint8, np.uint16) or photo.shape[2:] != (3,)
+            or not photo.size):
         raise ValueError("expected a uint8 or uint16 photo (H, W, 3), "
                          f"got {photo.dtype} {photo.shape}")
     if not 0 <= strength <= 1:

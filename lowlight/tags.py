@@ -17,6 +17,7 @@ from PIL.ExifTags import IFD, Base
 from PIL.JpegImagePlugin import get_sampling
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from lowlight.hdr import HLG, PQ
 from lowlight.kinds import kind_of, no_warnings, open_file, opened
 
 DESCRIPTIVE = {
@@ -27,14 +28,25 @@ DESCRIPTIVE = {
     Base.XPKeywords, Base.XPSubject}            # XP: of Windows
 LARGEST_JPEG_EXIF = 65533                       # bytes of one segment
 LARGEST_JPEG_XMP = 65504                        # the same, less its title
+LARGEST_JPEG_IPTC = 65500                       # the same, less the frame around it
+IPTC = 0x0404                                   # of the blocks of Photoshop
+EXIF_TITLE = b"Exif\0\0"
+ORDERS = {b"II*\0": "<", b"MM\0*": ">"}         # how EXIF begins, and its order of bytes
+LONG = 4                                        # type of a tag
 OFFSETS = {Base.MakerNote, IFD.Interop}         # point to places, so cannot be moved
 XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>\s*))([2-8])")
 XMP_PREVIEWS = re.compile(rb"<xmp:Thumbnails>.*?</xmp:Thumbnails>", re.DOTALL)
 XMP_TITLE = "XML:com.adobe.xmp"                 # of PNG
-XMP_OF_MORE = re.compile(rb"Container:Directory|GCamera:|hdrgm:")   # clips, gain maps
+XMP_OF_MORE = re.compile(       # of clips, depth and gain maps that follow in the file
+    rb"\s(?:GCamera|Container|hdrgm|GDepth|GImage|xmpNote):\w+\s*=\s*"
+    rb"(?:\"[^\"]*\"|'[^']*')|"
+    rb"<((?:GCamera|Container|hdrgm|GDepth|GImage):\w+)(?:[^>]*/>|.*?</\1>)", re.DOTALL)
 PREVIEW_START, PREVIEW_LENGTH = 0x0201, 0x0202  # tags of EXIF's second directory
 RAW_AS_TIFF = {b"IIRO": b"II*\0", b"IIRS": b"II*\0", b"MMOR": b"MM\0*",  # Olympus
                b"IIU\0": b"II*\0"}              # Panasonic: TIFF under another start
+ISO_FORMATS = {"HEIF", "AVIF"}                  # of Pillow
+NCLX = re.compile(rb"colrnclx(....)", re.DOTALL)        # of HEIC and AVIF
+DISPLAY_P3 = 12                                 # primaries in ITU-T H.273
 JPEG_FORMATS = {"JPEG", "MPO"}                  # of Pillow; MPO: with a second picture
 PNG_HEADER = 33                                 # bytes: signature and chunk IHDR
 TEXT_CHUNKS = {b"iTXt", b"tEXt", b"zTXt"}       # of PNG
@@ -55,6 +67,8 @@ class Tags(NamedTuple):
     dpi: tuple = ()             # dots an inch, across and down
     comment: bytes = b""        # of JPEG
     subsampling: int = -1       # of the colours of JPEG, as Pillow counts it; -1: usual
+    iptc: bytes = b""           # captions and keywords of the press, of JPEG
+    lossless: bool = False      # of WebP
     chunks: tuple = ()          # (kind, data) of texts and colours: from PNG into PNG
 
 
@@ -80,13 +94,22 @@ def load_tags(path, grey=False):
             return Tags(raw_exif(path))
         if starts_as_png(path):         # Pillow opens none of which a tag is damaged
             info = png_info(path)
-            return tags_of(info, info_exif(info), grey)._replace(chunks=png_texts(path))
+            tags = tags_of(info, info_exif(info), grey)
+            kinds = TEXT_CHUNKS | COLOUR_CHUNKS
+            if hdr_transfer_of_png(path):       # becomes sRGB
+                tags, kinds = tags._replace(icc_profile=b""), TEXT_CHUNKS
+            return tags._replace(chunks=png_chunks_of(path, kinds))
         with opened(path, kind) as image:
             tags = tags_of(image.info, image_exif(image), grey)
             if image.format in JPEG_FORMATS:
+                photoshop = image.info.get("photoshop", {})
                 tags = tags._replace(comment=image.info.get("comment", b""),
+                                     iptc=photoshop.get(IPTC, b""),
                                      subsampling=get_sampling(image))
-            return tags
+            if image.format in ISO_FORMATS:
+                profile = with_numbers(tags.icc_profile, *colour_numbers(path))
+                tags = tags._replace(icc_profile=profile)
+            return tags._replace(lossless=is_lossless_webp(path))
     return Tags()
 
 
@@ -94,6 +117,38 @@ def tags_of(info, exif, grey):
     """The Tags in a PIL image's `info`, with EXIF bytes; `grey` as of `load_tags`."""
     return Tags(exif, photo_profile(info.get("icc_profile") or b"", grey),
                 upright_xmp(info.get("xmp") or b""), dots_per_inch(info))
+
+
+def colour_numbers(source):
+    """(primaries, transfer) of a HEIC or AVIF photo by ITU-T H.273; (None, None) if it
+    does not say."""
+    with open_file(source) as file:
+        found = NCLX.search(file.read(2 ** 16))
+    return struct.unpack(">HH", found[1]) if found else (None, None)
+
+
+def with_numbers(profile, primaries, transfer):
+    """The colour profile of a photo with these numbers; P3 may be named by them alone."""
+    if transfer in (PQ, HLG):                   # HDR becomes sRGB
+        return b""
+    if profile or primaries != DISPLAY_P3:
+        return profile
+    import pyvips
+    pixel = pyvips.Image.black(1, 1, bands=3).copy(interpretation="srgb")
+    return pixel.icc_transform("p3", input_profile="srgb").get("icc-profile-data")
+
+
+def is_lossless_webp(path):
+    """Whether the file `path` is a WebP that holds its pixels without loss."""
+    with open_file(path) as file:
+        if file.read(12)[8:] != b"WEBP":
+            return False
+        while len(header := file.read(8)) == 8:
+            kind, length = struct.unpack("<4sL", header)
+            if kind in (b"VP8L", b"VP8 "):
+                return kind == b"VP8L"
+            file.seek(length + length % 2, 1)
+    return False
 
 
 def starts_as_png(path):
@@ -167,12 +222,21 @@ def png_info(source):
     return {}
 
 
-def png_texts(path):
-    """(kind, data) of the chunks of a PNG that hold other texts, or say of its colours."""
+def png_chunks_of(path, kinds):
+    """(kind, data) of the chunks of a PNG of some kinds, less texts read as tags."""
     with open_file(path) as file:
-        return tuple((kind, data) for kind, data
-                     in png_chunks(file, TEXT_CHUNKS | COLOUR_CHUNKS)
+        return tuple((kind, data) for kind, data in png_chunks(file, kinds)
                      if not data.startswith(OTHER_TEXTS))
+
+
+def hdr_transfer_of_png(source):
+    """The transfer of a PNG of 16 bits in HDR, by ITU-T H.273; None for all others."""
+    with open_file(source) as file:
+        if file.read(25)[24:] != b"\x10":
+            return None
+        for _, data in png_chunks(file, {b"cICP"}):
+            return data[1] if data[1:2] in (bytes([PQ]), bytes([HLG])) else None
+    return None
 
 
 def png_chunks(file, wanted=None):
@@ -204,7 +268,7 @@ def png_tags(tags):
     if tags.icc_profile:
         yield png_chunk((b"iCCP", b"icc\0\0" + zlib.compress(tags.icc_profile)))
     if tags.exif:
-        yield png_chunk((b"eXIf", tags.exif.removeprefix(b"Exif\0\0")))
+        yield png_chunk((b"eXIf", without_title(tags.exif)))
     if tags.xmp:                                # uncompressed, in no language
         title = XMP_TITLE.encode() + bytes(5)
         yield png_chunk((b"iTXt", title + tags.xmp))
@@ -216,7 +280,7 @@ def profile_bytes(text):
     with contextlib.suppress(ValueError):
         _, _, digits = text.strip().split("\n", 2)
         data = bytes.fromhex(digits)
-        for title in (b"http://ns.adobe.com/xap/1.0/\0", b"Exif\0\0"):
+        for title in (b"http://ns.adobe.com/xap/1.0/\0", EXIF_TITLE):
             data = data.removeprefix(title)
         return data
     return b""
@@ -225,13 +289,41 @@ def profile_bytes(text):
 def orientation_of(info):
     """How pixels lie by the EXIF or XMP of a PIL image's `info`: 1 to 8, 1 is upright."""
     with contextlib.suppress(Exception):        # malformed tags raise many types
-        exif = Image.Exif()
-        exif.load(info.get("exif") or b"")
-        if exif.get(Base.Orientation) in range(1, 9):
-            return exif[Base.Orientation]
+        if orientation := exif_orientation(info.get("exif") or b""):
+            return orientation
         if match := XMP_ORIENTATION.search(info.get("xmp") or b""):
             return int(match[2])
     return 1
+
+
+def exif_orientation(exif):
+    """The orientation, 1 to 8, in EXIF bytes, or None; Pillow finds none behind a tag
+    that is damaged."""
+    exif = without_title(exif)
+    with contextlib.suppress(KeyError, struct.error):
+        order = ORDERS[bytes(exif[:4])]
+        start, = struct.unpack_from(order + "L", exif, 4)
+        for entry, tag, kind, _ in entries_of(exif, order, start):
+            value, = struct.unpack_from(order + ("L" if kind == LONG else "H"), exif,
+                                        entry + 8)
+            if tag == Base.Orientation and value in range(1, 9):
+                return value
+    return None
+
+
+def without_title(exif):
+    """EXIF bytes without the title that JPEG puts before them, or even two."""
+    while exif.startswith(EXIF_TITLE):
+        exif = exif[len(EXIF_TITLE):]
+    return exif
+
+
+def entries_of(exif, order, start):
+    """Yield (offset, tag, type, value or its offset) of a directory in EXIF bytes."""
+    count, = struct.unpack_from(order + "H", exif, start)
+    for entry in range(start + 2, start + 2 + 12 * count, 12):
+        tag, kind, _, value = struct.unpack_from(order + "HHLL", exif, entry)
+        yield entry, tag, kind, value
 
 
 def image_exif(image):
@@ -252,39 +344,37 @@ def info_exif(info):
 
 def upright_exif(exif):
     """EXIF bytes with orientation 1 and no preview; all else stays where it is."""
-    exif = bytearray(exif.removeprefix(b"Exif\0\0"))
-    order = {b"II*\0": "<", b"MM\0*": ">"}[bytes(exif[:4])]
+    exif = bytearray(without_title(exif))
+    order = ORDERS[bytes(exif[:4])]
     start, = struct.unpack_from(order + "L", exif, 4)
     count, = struct.unpack_from(order + "H", exif, start)
     end = start + 2 + 12 * count
-    for entry in range(start + 2, end, 12):
-        if struct.unpack_from(order + "H", exif, entry) == (Base.Orientation,):
+    for entry, tag, _, _ in entries_of(exif, order, start):
+        if tag == Base.Orientation:
             struct.pack_into(order + "HLHH", exif, entry + 2, 3, 1, 1, 0)
     with contextlib.suppress(struct.error):     # nothing may follow the first directory
         preview, = struct.unpack_from(order + "L", exif, end)
         struct.pack_into(order + "L", exif, end, 0)
         if preview:
             drop_preview(exif, order, preview)
-    return b"Exif\0\0" + bytes(exif)
+    return EXIF_TITLE + bytes(exif)
 
 
 def with_sides(exif, height, width):
     """EXIF bytes that give the photo these sides, in pixels, where they give it any."""
     sides = {Base.ImageWidth: width, Base.ImageLength: height,
              Base.ExifImageWidth: width, Base.ExifImageHeight: height}
-    block = bytearray(exif.removeprefix(b"Exif\0\0"))
+    block = bytearray(without_title(exif))
     with contextlib.suppress(KeyError, struct.error):       # what is malformed stays
-        order = {b"II*\0": "<", b"MM\0*": ">"}[bytes(block[:4])]
+        order = ORDERS[bytes(block[:4])]
         directories = list(struct.unpack_from(order + "L", block, 4))
         for start in directories:               # the first one and, within it, EXIF's
-            count, = struct.unpack_from(order + "H", block, start)
-            for entry in range(start + 2, start + 2 + 12 * count, 12):
-                tag, _, _, value = struct.unpack_from(order + "HHLL", block, entry)
+            for entry, tag, _, value in entries_of(block, order, start):
                 if tag in sides:
                     struct.pack_into(order + "HLL", block, entry + 2, 4, 1, sides[tag])
                 if tag == IFD.Exif and len(directories) == 1:
                     directories.append(value)
-        return b"Exif\0\0" + bytes(block)
+        return EXIF_TITLE + bytes(block)
     return exif
 
 
@@ -294,10 +384,8 @@ def drop_preview(exif, order, directory):
     It is cut off where it comes last, as it mostly does, and else made zero, as offsets
     elsewhere may not change. `order`: "<" or ">"; `directory`: its offset.
     """
-    count, = struct.unpack_from(order + "H", exif, directory)
     start = length = 0
-    for entry in range(directory + 2, directory + 2 + 12 * count, 12):
-        tag, _, _, value = struct.unpack_from(order + "HHLL", exif, entry)
+    for _, tag, _, value in entries_of(exif, order, directory):
         if tag == PREVIEW_START:
             start = value
         if tag == PREVIEW_LENGTH:
@@ -319,6 +407,16 @@ def tags_for_jpeg(tags):
     return tags
 
 
+def iptc_segment(iptc):
+    """IPTC as the segment of a JPEG; empty if there is none or it is too long."""
+    if not 0 < len(iptc) <= LARGEST_JPEG_IPTC:
+        return b""
+    even = iptc + bytes(len(iptc) % 2)
+    block = (b"Photoshop 3.0\0" + b"8BIM" + struct.pack(">HHL", IPTC, 0, len(iptc))
+             + even)                            # 0: without a name
+    return b"\xff\xed" + struct.pack(">H", len(block) + 2) + block
+
+
 def photo_profile(profile, grey):
     """A colour profile; empty if it is cut off or not one of RGB photos (`grey`: grey)."""
     whole = len(profile) == int.from_bytes(profile[:4], "big")
@@ -327,11 +425,9 @@ def photo_profile(profile, grey):
 
 
 def upright_xmp(xmp):
-    """XMP bytes with orientation 1 and no previews; empty if they speak of more than
-    one picture."""
-    if XMP_OF_MORE.search(xmp):
-        return b""
-    return XMP_ORIENTATION.sub(rb"\g<1>1", XMP_PREVIEWS.sub(b"", xmp))
+    """XMP bytes with orientation 1, without previews and what else is not copied."""
+    xmp = XMP_OF_MORE.sub(b"", XMP_PREVIEWS.sub(b"", xmp))
+    return XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
 
 
 def describing(exif):
@@ -377,7 +473,7 @@ def directory_bytes(directory):
     """A TIFF directory as EXIF bytes; empty if it has no tags."""
     buffer = io.BytesIO()
     directory.save(buffer)
-    return b"Exif\0\0" + buffer.getvalue() if len(directory) else b""
+    return EXIF_TITLE + buffer.getvalue() if len(directory) else b""
 
 
 def dots_per_inch(info):

@@ -105,6 +105,23 @@ def test_a_brightness_out_of_reach_is_told(app, network, tmp_path):
     assert message.startswith("black-bright.png: mean luma")
 
 
+def test_a_failure_that_nobody_thought_of_costs_one_photo(app, network, tmp_path,
+                                                           monkeypatch):
+    enhance = app.enhance
+
+    def without_memory(loaded, path, *others):
+        if path.name == "a.png":
+            raise MemoryError("Unable to allocate 1.2 GiB")
+        return enhance(loaded, path, *others)
+    monkeypatch.setattr(app, "enhance", without_memory)
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (40, 30)).save(tmp_path / name)
+    results, messages, _ = all_of(app, network, [tmp_path / "a.png", tmp_path / "b.png"],
+                                  tmp_path / "out")
+    assert [result.path.name for result in results] == ["b-bright.png"]
+    assert messages == ["a.png: failed (MemoryError: Unable to allocate 1.2 GiB)"]
+
+
 def test_the_page_reports_to_nobody(app):
     page = app.build()
     assert page.analytics_enabled is False and page.delete_cache == (app.CLEAN_UP, app.KEPT)

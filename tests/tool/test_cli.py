@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import lowlight
-from lowlight import cli, photo as photos
+from lowlight import cli, files, photo as photos
 
 
 @pytest.fixture
@@ -79,6 +79,15 @@ def test_results_inside_the_input_are_not_inputs(tmp_path, rng, run):
     assert (tmp_path / "out/a.png").exists()
 
 
+def test_the_folder_of_the_results_is_no_input_among_others(tmp_path, rng, run):
+    """As of `lowlight * --out bright` in a second call."""
+    put(tmp_path / "a.png", rng)
+    assert run("a.png", "--out", "bright")[0] == 0
+    put(tmp_path / "b.png", rng)
+    assert run("a.png", "b.png", "bright", "--out", "bright", "--overwrite")[0] == 0
+    assert names(tmp_path / "bright") == {"a.png", "b.png"}
+
+
 def test_what_systems_leave_beside_photos_is_passed_over(tmp_path, rng, run):
     put(tmp_path / "in/a.png", rng)
     for name in ("@eaDir/a.png/SYNOFILE_THUMB_M.jpg", "#recycle/b.png", "._a.png",
@@ -104,6 +113,9 @@ def test_wildcards_are_expanded_where_no_shell_did(tmp_path, rng, run):
     assert names(tmp_path / "two") == {"[1].png"}
     assert run("s*", "--out", "three")[0] == 0
     assert names(tmp_path / "three") == {"c.png"}
+    put(tmp_path / "Prague [2026]/d.png", rng)
+    assert run("Prague [2026]/*.png", "su*/c.png", "--out", "five")[0] == 0
+    assert names(tmp_path / "five") == {"c.png", "d.png"}
     status, _, errors = run("*.webp", "--out", "four")
     assert status == 1
     assert "*.webp: there is no such file" in errors
@@ -128,6 +140,7 @@ def test_out_may_name_the_file_of_one_photo(tmp_path, rng, run, name, mode):
     (("a.png", "b.png", "--out", "c.jpg"), "name a folder"),
     (("?.png", "--out", "c.jpg"), "name a folder"),
     (("in", "--out", "c.jpg"), "name a folder"),
+    (("a.png", "b.png", "--out", "b.png", "--overwrite"), "name a folder"),
     (("a.png", "--out", "c.heic"), "written as JPEG"),
     (("a.png", "--out", "c.jpg", "--format", "png"), "contradicts --format png"),
     (("a.png", "--out", "c.jpg", "--depth", "16"), "take .png or .tif")])
@@ -398,7 +411,10 @@ def test_a_jfif_stays_a_jpeg(tmp_path, rng, run):
 
 def test_what_cameras_and_editors_keep_beside_photos_is_passed_over(tmp_path, rng, run):
     put(tmp_path / "in/a.png", rng)
-    for name in ("a.png_original", "a.png~", "a.png.pp3", "a.DOP", "clip.LRV", "clip.srt", "voice.WAV", "INDEX.BDM"):
+    for name in ("a.png_original", "a.png~", "a.png.pp3", "a.DOP", "clip.LRV", "clip.srt",
+                 "voice.WAV", "INDEX.BDM", "prices.docx", "b.jpg.crdownload", "rename.py",
+                 "CaptureOne/Cache/Thumbnails/a.png.cot"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).write_text("x")
     assert run("in", "--out", "out")[0] == 0
     assert names(tmp_path / "out") == {"a.png"}
@@ -437,3 +453,59 @@ def test_no_result_replaces_another_where_case_makes_no_name(tmp_path, rng, run)
     assert run("in", "--out", "out", "--overwrite")[0] == 0
     assert names(tmp_path / "out") == {"1.JPG", "1.jpg", "1.jpg.jpg"}
     assert (tmp_path / "out/1.jpg").is_symlink()
+
+
+def test_a_home_is_meant_by_a_tilde_in_every_place(tmp_path, rng, run, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    put(tmp_path / "home/a.png", rng)
+    assert run("~/a.png", "--out=~/bright")[0] == 0
+    assert names(tmp_path / "home/bright") == {"a.png"}
+    put(tmp_path / "~lock.png", rng)                    # the home of nobody
+    assert run("~lock.png")[0] == 0 and (tmp_path / "~lock-bright.png").exists()
+
+
+def test_a_jpeg_of_another_suffix_stays_one(tmp_path, rng, run):
+    for name in ("stereo.mpo", "tweet.jpg_large", "IMG_1"):
+        put(tmp_path / name, rng, format="JPEG")
+        assert run(name, "--out", "out")[0] == 0
+    assert run("IMG_1", "--out", "deep", "--depth", "16")[0] == 0
+    assert names(tmp_path / "out") == {"stereo.jpg", "tweet.jpg", "IMG_1.jpg"}
+    assert names(tmp_path / "deep") == {"IMG_1.png"}
+
+
+def test_a_failure_that_nobody_thought_of_costs_one_file(tmp_path, rng, run, monkeypatch):
+    for name in ("a.png", "b.png"):
+        put(tmp_path / name, rng)
+    enhance_photo = files.enhance_photo
+
+    def without_memory(loaded, path, *others):
+        if path.name == "a.png":
+            raise MemoryError("Unable to allocate 1.2 GiB")
+        return enhance_photo(loaded, path, *others)
+    monkeypatch.setattr(files, "enhance_photo", without_memory)
+    status, _, errors = run("a.png", "b.png", "--out", "out")
+    assert status == 1 and names(tmp_path / "out") == {"b.png"}
+    assert "a.png: failed (MemoryError: Unable to allocate 1.2 GiB); leave it out" in errors
+
+
+def test_a_pipe_is_named_and_the_rest_is_done(tmp_path, rng, run):
+    os.mkfifo(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "a.mp4")
+    put(tmp_path / "b.png", rng)
+    status, _, errors = run("a.png", "a.mp4", "b.png", "--out", "out")
+    assert status == 1 and names(tmp_path / "out") == {"b.png"}
+    assert errors.count("a pipe or a device; save what comes from it as a file") == 2
+
+
+def test_results_among_the_names_are_not_enhanced_again(tmp_path, rng, run):
+    """As with *.png, expanded by a shell or by the command, in a second call."""
+    for name in ("a.png", "b.png", "c-bright.png"):
+        put(tmp_path / name, rng)
+    assert run("a.png", "c-bright.png")[0] == 0
+    assert names(tmp_path) == {"a.png", "a-bright.png", "b.png", "c-bright.png",
+                               "c-bright-bright.png"}
+    status, _, errors = run("*.png")
+    assert status == 1 and "a-bright.png: exists" in errors
+    assert names(tmp_path) == {"a.png", "a-bright.png", "b.png", "b-bright.png",
+                               "c-bright.png", "c-bright-bright.png"}
+    assert run("*.png", "--overwrite")[0] == 0

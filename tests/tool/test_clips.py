@@ -1,4 +1,5 @@
 """Clips: same container, times and sound; calm exposure; breaks and bad files named."""
+import io
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -6,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from lowlight import cli
 from lowlight.clips import (ClipCopy, ClipEnhancer, colour_space, enhance_clip,
@@ -508,16 +510,42 @@ def remux(source, target, change=lambda packets: None, add=lambda file: []):
     return target
 
 
-def test_what_a_container_refuses_is_left_out_and_said(tmp_path):
-    def add_telephone(file):
-        sound = file.add_stream("pcm_mulaw", rate=8000, layout="mono")
-        return sum(map(sound.encode, tone(8000, 8000)), [])
-    source = write_clip(tmp_path / "dark.mov", range(4))
+def add_telephone(file):
+    """Sound of a kind that an MP4 cannot hold."""
+    sound = file.add_stream("pcm_mulaw", rate=8000, layout="mono")
+    return sum(map(sound.encode, tone(16000, 8000)), [])
+
+
+@pytest.mark.parametrize("name, coder", [("out.mp4", "aac"), ("out.webm", "opus")])
+def test_sound_that_a_container_refuses_is_encoded_anew(tmp_path, name, coder):
+    source = write_clip(tmp_path / "dark.mov", range(48))
     camera = tmp_path / "camera.mp4"
     remux(source, tmp_path / "sound.mov", add=add_telephone).rename(camera)
-    result = enhance_clip(NETWORK, camera, tmp_path / "out.mp4")
-    assert result.note == f"{camera}: its audio track cannot be kept"
-    assert len(read_clip(tmp_path / "out.mp4")[0]) == 4
+    result = enhance_clip(NETWORK, camera, tmp_path / name)
+    assert result.note == f"{camera}: its sound is in another code, as the container asks"
+    with open_clip(tmp_path / name) as file:
+        assert file.streams.audio[0].codec_context.codec.canonical_name == coder
+        waves = [frame.to_ndarray() for frame in file.decode(audio=0)]
+    assert sum(wave.shape[1] for wave in waves) == pytest.approx(2 * 48000, rel=0.05)
+    assert np.hstack(waves).std() == pytest.approx(0.7, abs=0.05)       # of a sine
+
+
+def test_sound_of_an_unknown_kind_is_left_out_and_said(tmp_path):
+    source = write_clip(tmp_path / "dark.mov", range(4))
+    sound = remux(source, tmp_path / "sound.mov", add=add_telephone)
+    unknown = tmp_path / "unknown.mov"
+    unknown.write_bytes(sound.read_bytes().replace(b"ulaw", b"zzzz"))
+    result = enhance_clip(NETWORK, unknown, tmp_path / "out.mov")
+    assert result.note == f"{unknown}: its audio track cannot be kept"
+    assert len(read_clip(tmp_path / "out.mov")[0]) == 4
+
+
+def test_a_colon_in_the_name_of_a_folder_names_no_protocol(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("2026:11:22").mkdir()
+    source = write_clip(Path("2026:11:22", "dark.mp4"), range(2))
+    enhance_clip(NETWORK, source, "2026:11:22/bright.mp4")
+    assert len(read_clip("2026:11:22/bright.mp4")[0]) == 2
 
 
 def test_a_cover_picture_is_left_out_and_said(tmp_path):
@@ -694,6 +722,35 @@ def test_a_result_is_as_private_as_its_clip(tmp_path):
     assert (tmp_path / "bright.mp4").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi"])
+def test_a_photo_under_the_name_of_a_clip_gets_the_remedy(tmp_path, name):
+    Image.fromarray(picture()).save(tmp_path / name, "JPEG")
+    with pytest.raises(ValueError, match=f"{name}: a photo .* rename it, such as to a.jpg"):
+        enhance_clip(NETWORK, tmp_path / name, tmp_path / "out.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_side_data_that_pyav_does_not_know_costs_no_clip(tmp_path):
+    """As EXIF in the pictures of a camera, or the two views of a phone's spatial clip."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    source = tmp_path / "camera.avi"
+    with av.open(str(source), "w") as file:
+        stream = file.add_stream("mjpeg", rate=24)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuvj420p"
+        for number in range(4):
+            jpeg = io.BytesIO()
+            Image.fromarray(picture(number)).save(jpeg, "JPEG", exif=exif)
+            packet = av.Packet(jpeg.getvalue())
+            packet.stream, packet.time_base = stream, Fraction(1, 24)
+            packet.pts = packet.dts = number
+            packet.is_keyframe = True
+            file.mux(packet)
+    enhance_clip(NETWORK, source, tmp_path / "out.mkv")
+    frames = read_clip(tmp_path / "out.mkv")[0]
+    assert [frame.shape for frame in frames] == 4 * [(64, 48, 3)]
+
+
 @pytest.mark.parametrize("name, coder, pixels", [
     ("a.mov", "prores_ks", "yuva444p10le"), ("a.webm", "libvpx-vp9", "yuva420p"),
     ("a.mov", "png", "rgba")])
@@ -771,6 +828,29 @@ def test_a_clip_without_colour_gets_none():
     assert mean_luma(bright) > 1.5 * mean_luma(frame)
     frame[0, 0] = 9, 0, 0
     assert np.ptp(ClipEnhancer(network, 25)(frame).astype(int), axis=2).max() > 5
+
+
+def test_captions_inside_the_pictures_are_named_as_lost(tmp_path):
+    """Of an American broadcast: a message, SEI, before the first picture."""
+    source = write_clip(tmp_path / "plain.h264", range(2), coder="libx264")
+    before, picture_start, after = source.read_bytes().partition(b"\0\0\1\x65")
+    captions = bytes.fromhex("000001 06 04 0e b50031 47413934 03 c1 ff fc8080 ff 80")
+    broadcast = tmp_path / "broadcast.h264"
+    broadcast.write_bytes(before + captions + picture_start + after)
+    result = enhance_clip(NETWORK, broadcast, tmp_path / "out.mkv")
+    assert result.note == f"{broadcast}: its closed captions cannot be kept"
+    assert len(read_clip(tmp_path / "out.mkv")[0]) == 2
+
+
+def test_what_was_interlaced_is_noted(tmp_path):
+    """PyAV cannot say of a picture that it is interlaced, only ask."""
+    with av.open(str(tmp_path / "a.mts"), "w", format="mpegts") as file:
+        stream = file.add_stream("libx264", rate=25,
+                                 options={"x264-params": "interlaced=1"})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        encode(file, stream, [av.VideoFrame.from_ndarray(picture(), "rgb24")])
+    result = enhance_clip(NETWORK, tmp_path / "a.mts", tmp_path / "out.mkv")
+    assert result.note.endswith("a.mts: it was interlaced, and is progressive now")
 
 
 @pytest.mark.parametrize("pixels, note", [

@@ -1,21 +1,28 @@
 """Photo files in and out: odd formats, tags, 16 bits, HEIC, raw, what is refused."""
 import io
 import os
+import pickle
 import struct
 import subprocess
 import sys
+import threading
+import time
 import zlib
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
+import onnxruntime
 import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 
+import lowlight
 from lowlight import files, kinds
 from lowlight.files import load_photo, load_tags, save_photo
 from lowlight.network import Network
 from lowlight.photo import mean_luma
+from lowlight.tags import with_numbers
 
 ROOT = Path(__file__).resolve().parents[2]
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -434,7 +441,28 @@ def test_16_bits_keep_xmp_and_resolution(tmp_path, rng):
 def test_xmp_of_a_clip_that_is_not_copied_is_left_behind(tmp_path, rng):
     moving = XMP.replace(b"xmp:Rating", b"GCamera:MotionPhoto")
     Image.fromarray(noise(rng, 8, 8)).save(tmp_path / "a.jpg", xmp=moving)
-    assert load_tags(tmp_path / "a.jpg").xmp == b""
+    kept = load_tags(tmp_path / "a.jpg").xmp
+    assert b"GCamera" not in kept and b'tiff:Orientation="1"' in kept
+
+
+def test_xmp_beside_that_of_a_clip_or_a_gain_map_stays(tmp_path, rng):
+    """As of a phone, after the photo got keywords and stars from its owner."""
+    packet = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
+ xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description
+ xmlns:GCamera="http://ns.google.com/photos/1.0/camera/"
+ xmlns:hdrgm='http://ns.adobe.com/hdr-gain-map/1.0/' xmp:Rating="5"
+ GCamera:MotionPhoto="1" GCamera:MotionPhotoVersion="1" hdrgm:Version='1.0'>
+<Container:Directory><rdf:Seq><rdf:li><Container:Item Item:Mime="image/jpeg"/></rdf:li>
+<rdf:li><Container:Item Item:Semantic="MotionPhoto" Item:Length="7"/></rdf:li></rdf:Seq>
+</Container:Directory><hdrgm:Gamma/>
+<dc:subject><rdf:Bag><rdf:li>Prague</rdf:li></rdf:Bag></dc:subject>
+</rdf:Description></rdf:RDF></x:xmpmeta>"""
+    Image.fromarray(noise(rng, 8, 8)).save(tmp_path / "a.jpg", xmp=packet)
+    kept = load_tags(tmp_path / "a.jpg").xmp
+    assert b'xmp:Rating="5"' in kept and b"<rdf:li>Prague</rdf:li>" in kept
+    for gone in (b"MotionPhoto", b"Version", b"Container", b"Gamma", b"Item"):
+        assert gone not in kept
+    ElementTree.fromstring(kept.replace(b"xmp:", b"").replace(b"dc:", b""))
 
 
 def test_tiffs_of_every_mode_keep_the_tags_and_no_layout(tmp_path, rng):
@@ -673,7 +701,8 @@ def test_quality_changes_the_size(tmp_path, rng):
     ("a.webp", np.zeros((16384, 1, 3), np.uint8), "16383 pixels a side; choose PNG"),
     ("a.jpg", np.zeros((2, 2, 3), np.uint16), "16 bits go into PNG or TIFF"),
     ("a.gif", np.zeros((2, 2, 3), np.uint8), "written as JPEG, PNG"),
-    ("a.png", np.zeros((2, 2)), "expected a uint8 or uint16 photo")])
+    ("a.png", np.zeros((2, 2)), "expected a uint8 or uint16 photo"),
+    ("a.tif", np.zeros((0, 2, 3), np.uint8), "expected a uint8 or uint16 photo")])
 def test_what_a_format_cannot_hold_is_said(tmp_path, name, photo, message):
     with pytest.raises(ValueError, match=f"{name}: .*{message}"):
         save_photo(tmp_path / name, photo)
@@ -910,7 +939,7 @@ def test_a_brightness_out_of_reach_is_said(tmp_path):
 @pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp", "a.tif", "a.mpo"])
 @pytest.mark.parametrize("count", [1, 2])
 def test_pictures_behind_the_first_are_noted(tmp_path, rng, name, count):
-    """But not the second one of a JPEG, which phones add as a map of gains."""
+    """But not that of a JPEG to which phones add a map of gains."""
     first, *others = [Image.fromarray(noise(rng, 20, 30)) for _ in range(count)]
     first.save(tmp_path / name, save_all=True, append_images=others)
     result = files.enhance_photo(NETWORK, tmp_path / name, tmp_path / "b.png")
@@ -978,3 +1007,144 @@ def test_avif_of_10_bits_keeps_them_and_hdr_becomes_sdr(tmp_path):
         picture = files.read_picture(tmp_path / "b.avif", depth)
         assert picture.photo.mean() / spread == pytest.approx(245, abs=2)
         assert "b.avif: converted from HDR to SDR" in picture.note
+
+
+@pytest.mark.parametrize("primaries, transfer, has_profile", [
+    (12, 13, True), (1, 13, False), (12, 16, False)])
+@pytest.mark.parametrize("name", ["a.avif", "a.heic"])
+def test_colours_of_p3_named_by_number_get_their_profile(tmp_path, rng, name, primaries,
+                                                         transfer, has_profile):
+    """As phones write them; without one, a viewer would show them pale."""
+    image, path = Image.fromarray(noise(rng, 64, 64)), tmp_path / name
+    if name == "a.avif":
+        image.save(path, quality=90)
+        numbers = b"colrnclx" + struct.pack(">HH", primaries, transfer)
+        content = path.read_bytes().replace(b"colrnclx\0\1\0\x0d", numbers)
+        path.write_bytes(content)
+    else:
+        pytest.importorskip("pillow_heif").from_pillow(image).save(
+            path, color_primaries=primaries, transfer_characteristics=transfer,
+            matrix_coefficients=6)
+    profile = load_tags(path).icc_profile
+    assert bool(profile) == has_profile
+    if profile:
+        red = ImageCms.profileToProfile(Image.new("RGB", (1, 1), (255, 0, 0)),
+                                        ImageCms.createProfile("sRGB"),
+                                        ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+        assert red.getpixel((0, 0)) == pytest.approx((234, 51, 35), abs=2)
+
+
+@pytest.mark.parametrize("transfer, level", [(16, 245), (13, 148)])
+def test_a_png_in_hdr_becomes_sdr(tmp_path, transfer, level):
+    """As of an editor that exports HDR: paper white, 203 candelas, is 0.58 in PQ."""
+    photo = np.full((8, 9, 3), round(0.5807 * 65535), np.uint16)
+    numbers = b"cICP", bytes([9, transfer, 0, 1])
+    save_photo(tmp_path / "a.png", photo, files.Tags(chunks=(numbers,)))
+    for depth, spread in ((8, 1), (16, 257)):
+        found = load_photo(tmp_path / "a.png", depth).mean() / spread
+        assert found == pytest.approx(level, abs=2)
+    result = files.enhance_photo(NETWORK, tmp_path / "a.png", tmp_path / "b.png",
+                                 files.Settings(depth=16))
+    assert ("a.png: converted from HDR to SDR" in result.note) == (transfer == 16)
+    assert (b"cICP" in (tmp_path / "b.png").read_bytes()) == (transfer == 13)
+
+
+def test_a_photo_in_cmyk_becomes_rgb_with_a_note(tmp_path, rng):
+    Image.fromarray(noise(rng, 8, 8)).convert("CMYK").save(tmp_path / "a.jpg")
+    result = files.enhance_photo(NETWORK, tmp_path / "a.jpg", tmp_path / "b.jpg")
+    assert result.note == f"{tmp_path / 'a.jpg'}: converted from CMYK to RGB"
+
+
+def test_a_photo_larger_than_memory_is_not_called_unreadable(tmp_path, rng, monkeypatch):
+    save_photo(tmp_path / "a.png", noise(rng, 8, 8))
+
+    def without_memory(*_):
+        raise MemoryError
+    monkeypatch.setattr(files, "to_rgb", without_memory)
+    with pytest.raises(ValueError, match="a.png: too large for the memory"):
+        load_photo(tmp_path / "a.png")
+
+
+def test_a_photo_that_becomes_sdr_loses_the_profile_of_hdr():
+    assert with_numbers(SRGB, 9, 16) == with_numbers(SRGB, 9, 18) == b""
+    assert with_numbers(SRGB, 9, 13) == with_numbers(SRGB, None, None) == SRGB
+
+
+def test_a_photo_for_two_eyes_is_noted(tmp_path, rng):
+    first, second = [Image.fromarray(noise(rng, 20, 30)) for _ in range(2)]
+    first.save(tmp_path / "a.mpo", save_all=True, append_images=[second])
+    content = (tmp_path / "a.mpo").read_bytes()
+    with Image.open(tmp_path / "a.mpo") as image:
+        entries = image.mpinfo[0xB002]
+    lengths = [struct.pack("<L", entry["Size"]) for entry in entries]
+    assert content.count(bytes(4) + lengths[1]) == 1
+    stereo = content.replace(bytes(4) + lengths[1], b"\x02\0\x02\0" + lengths[1])
+    (tmp_path / "a.jpg").write_bytes(stereo)
+    result = files.enhance_photo(NETWORK, tmp_path / "a.jpg", tmp_path / "b.jpg")
+    assert "a.jpg: holds several pictures" in result.note
+
+
+@pytest.mark.parametrize("share, padding, message", [
+    (0.5, 20000, "the end of the file is lost"), (1, 20000, ""), (0.5, 0, "not a readable")])
+def test_a_jpeg_filled_up_with_zeros_is_refused(tmp_path, rng, share, padding, message):
+    """As rescued from a card, or where a download broke off; not if only padded."""
+    Image.fromarray(noise(rng, 200, 300)).save(tmp_path / "a.jpg")
+    content = (tmp_path / "a.jpg").read_bytes()
+    content = content[:round(share * len(content))] + bytes(padding)
+    (tmp_path / "a.jpg").write_bytes(content)
+    if message:
+        with pytest.raises(ValueError, match=message):
+            load_photo(tmp_path / "a.jpg")
+    else:
+        assert load_photo(tmp_path / "a.jpg").shape == (200, 300, 3)
+
+
+@pytest.mark.parametrize("options, kept", [
+    (dict(lossless=True), True), (dict(lossless=True, icc_profile=SRGB), True),
+    (dict(quality=90), False), (dict(quality=90, exif=exif_block()), False)])
+def test_a_webp_without_loss_stays_so(tmp_path, rng, options, kept):
+    Image.fromarray(noise(rng, 40, 41)).save(tmp_path / "a.webp", **options)
+    files.enhance_photo(NETWORK, tmp_path / "a.webp", tmp_path / "b.webp")
+    wanted = files.enhance_picture(
+        NETWORK, files.read_picture(tmp_path / "a.webp"), files.Settings()).photo
+    assert np.array_equal(load_photo(tmp_path / "b.webp"), wanted) == kept
+
+
+# Called from Python
+
+def test_a_photo_of_pillow_is_taken_and_one_without_pixels_refused(tmp_path, rng):
+    photo = noise(rng, 40, 50)
+    network = lowlight.load()
+    result = lowlight.enhance(network, Image.fromarray(photo))
+    np.testing.assert_array_equal(result, lowlight.enhance(network, photo))
+    save_photo(tmp_path / "a.png", Image.fromarray(photo))
+    np.testing.assert_array_equal(load_photo(tmp_path / "a.png"), photo)
+    for size in ((0, 0), (0, 5), (5, 0)):
+        with pytest.raises(ValueError, match="expected a uint8 or uint16 photo"):
+            lowlight.enhance(network, np.zeros((*size, 3), np.uint8))
+
+
+def test_a_network_goes_into_other_processes(rng):
+    """As with multiprocessing: by pickle."""
+    network, photo = lowlight.load(), noise(rng, 40, 50)
+    other = pickle.loads(pickle.dumps(network))
+    np.testing.assert_array_equal(lowlight.enhance(other, photo),
+                                  lowlight.enhance(network, photo))
+    with pytest.raises(TypeError, match="loaded from a file"):
+        pickle.dumps(NETWORK)
+
+
+def test_threads_that_load_at_once_keep_what_is_printed(monkeypatch):
+    session, seconds = onnxruntime.InferenceSession, iter([0.3, 0.6])
+
+    def slow_session(*arguments, **options):
+        time.sleep(next(seconds))
+        return session(*arguments, **options)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", slow_session)
+    before = sys.stdout
+    threads = [threading.Thread(target=lowlight.load) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sys.stdout is before

@@ -209,7 +209,7 @@ def test_the_comment_of_a_jpeg_is_kept(tmp_path):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_texts_and_colours_of_a_png_are_kept(tmp_path, dtype):
-    chunks = [(b"gAMA", struct.pack(">L", 100_000)), (b"cICP", bytes([9, 16, 0, 1])),
+    chunks = [(b"gAMA", struct.pack(">L", 100_000)), (b"cICP", bytes([12, 13, 0, 1])),
               (b"tEXt", b"parameters\0a cat"), (b"iTXt", b"Author\0\0\0\0\0Jos\xc3\xa9")]
     before = b"".join(chunk(*one) for one in chunks) + KINDS["xmp"] + KINDS["profile"]
     write_png(tmp_path / "a.png", np.zeros((6, 8, 3), dtype), before)
@@ -325,3 +325,36 @@ def test_the_sides_in_exif_are_those_of_the_upright_photo(tmp_path, source, targ
         assert (group[0xA002], group[0xA003]) == (60, 80)
         assert (exif.get(0x0100, 60), exif.get(0x0101, 80)) == (60, 80)
         assert group[0x9003] == "2026:11:22 00:00:00"
+
+
+@pytest.mark.parametrize("target, kept", [("b.jpg", True), ("b.png", False)])
+def test_captions_of_the_press_stay_in_a_jpeg(tmp_path, rng, target, kept):
+    """IPTC as Photoshop writes it, beside a dark preview, which is left behind."""
+    caption = b"\x1c\x02\x78\0\x05Night\x1c\x02\x19\0\x06Prague\x1c\x02\x05\0\x01x"
+    segment = b"Photoshop 3.0\0"
+    for kind, data in ((0x0404, caption), (0x040C, bytes(500))):
+        segment += b"8BIM" + struct.pack(">HHL", kind, 0, len(data)) + data
+        segment += bytes(len(data) % 2)
+    segment = b"\xff\xed" + struct.pack(">H", len(segment) + 2) + segment
+    photo = rng.integers(0, 60, (8, 8, 3)).astype(np.uint8)
+    Image.fromarray(photo).save(tmp_path / "a.jpg", extra=segment)
+    found = load_tags(tmp_path / "a.jpg")
+    assert found.iptc == caption
+    save_photo(tmp_path / target, photo, found)
+    assert load_tags(tmp_path / target).iptc == (caption if kept else b"")
+    with Image.open(tmp_path / target) as image:
+        assert set(image.info.get("photoshop", {})) <= {0x0404}
+
+
+@pytest.mark.parametrize("order, start", [("<", b"II*\0"), (">", b"MM\0*")])
+@pytest.mark.parametrize("title", [b"Exif\0\0", 2 * b"Exif\0\0"])
+def test_a_photo_whose_tags_are_damaged_is_turned_all_the_same(tmp_path, order, start,
+                                                               title):
+    """The maker lies behind the end; viewers turn such a photo, and Pillow does not."""
+    exif = start + struct.pack(order + "LHHHLLHHLHHL", 8, 2, 0x010F, 2, 400, 99999,
+                               0x0112, 3, 1, 6, 0, 0)
+    photo = np.zeros((40, 80, 3), np.uint8)
+    Image.fromarray(photo).save(tmp_path / "a.jpg", exif=title + exif)
+    assert load_photo(tmp_path / "a.jpg").shape == (80, 40, 3)
+    save_photo(tmp_path / "b.jpg", photo, load_tags(tmp_path / "a.jpg"))
+    assert load_photo(tmp_path / "b.jpg").shape == (40, 80, 3)
