@@ -105,10 +105,13 @@ RULES = (       # names of parameters, their kind, what they must be, and a test
      lambda widths: set(map(type, widths)) == {int} and min(widths) > 0),
     ("CROP", int, "0 or at least 16", lambda side: side == 0 or side >= 16),
     ("BATCH_SIZE BLOCKS", int, "a whole number above 0", lambda number: number > 0),
-    ("SEED STEPS_PER_EPOCH EPOCHS PATIENCE_LR PATIENCE_STOP", int,
+    ("SEED", int, "a whole number from 0 to 4294967295",
+     lambda number: 0 <= number < 2 ** 32),
+    ("STEPS_PER_EPOCH EPOCHS PATIENCE_LR PATIENCE_STOP", int,
      "a whole number, 0 or above", lambda number: number >= 0),
     ("MIN_PROGRESS", float, "0 or above", lambda number: number >= 0),
-    ("LEARNING_RATE CLIP_NORM", float, "above 0", lambda number: number > 0),
+    ("LEARNING_RATE CLIP_NORM", float, "above 0, and finite",
+     lambda number: 0 < number < np.inf),
     ("LR_FACTOR", float, "between 0 and 1", lambda number: 0 < number < 1),
     ("LOSS", str, "mse, mae or l1_ssim",
      lambda name: name in ("mse", "mae", "l1_ssim")),
@@ -288,7 +291,8 @@ def list_photos(root, quiet=False):
     names = sorted(glob.glob("**", root_dir=root, recursive=True), key=natural)
     paths = [Path(name) for name in names if Path(root, name).is_file()]
     files = [path for path in paths if path.suffix.lower() not in NO_PHOTO
-             and not any(part.startswith("__") for part in path.parts)]
+             and not any(part.startswith(("__", "@eaDir", "#recycle"))   # macOS, NAS
+                         for part in path.parts)]
     known = Image.registered_extensions()
     others = [path for path in files if path.suffix.lower() not in known]
     if others and not quiet:
@@ -336,7 +340,8 @@ def role_and_names(path):
     """The role of the innermost folder that has one, and two names of the photo: with
     the other words of that folder, and without the folder.
 
-    (None, its folder, its folder) for a photo in no such folder."""
+    In no such folder 7_low or low_7 has its role by name; (None, folder, folder) for
+    all others."""
     parts = path.with_suffix("").parts
     for place in reversed(range(len(parts) - 1)):
         own_role, words = role(parts[place])
@@ -344,7 +349,11 @@ def role_and_names(path):
             above, below = Path(*parts[:place]), Path(*parts[place + 1:])
             full, short = above / words / below, above / below
             return own_role, plain_name(full.as_posix()), plain_name(short.as_posix())
-    return None, path.parent.as_posix(), path.parent.as_posix()
+    own_role = role(path.stem)[0] or role(path.stem.rstrip("-_ 0123456789"))[0]
+    name = path.parent.as_posix()
+    if own_role:
+        name = plain_name(path.with_suffix("").as_posix())
+    return own_role, name, name
 
 
 def photos_by_role(root):
@@ -468,7 +477,7 @@ def write_sample_pairs(folder, seed, stops=4.0, draws=3, side=384):
 
 def has_kaggle_token():
     """True if credentials of Kaggle lie in one of their usual places."""
-    folder = Path(os.environ.get("KAGGLE_CONFIG_DIR", Path.home() / ".kaggle"))
+    folder = Path(os.environ.get("KAGGLE_CONFIG_DIR", os.path.expanduser("~/.kaggle")))
     files = [folder / "kaggle.json", folder / "access_token"]
     return ("KAGGLE_API_TOKEN" in os.environ or "KAGGLE_KEY" in os.environ
             or any(file.exists() for file in files))

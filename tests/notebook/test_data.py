@@ -51,7 +51,8 @@ def write(tmp_path, rng):
     ("low/dark-IMG_1.png", "high/bright-IMG_1.png", "bright-IMG_1"),
     ("low/p1 (low).png", "high/p1 (high).png", "p1"),
     ("low/Nacht über Köln.png", "high/Nacht über Köln.png", "Nacht über Köln"),
-    ("low/caf\u00e9.png", "high/cafe\u0301.png", "caf\u00e9")])
+    ("low/caf\u00e9.png", "high/cafe\u0301.png", "caf\u00e9"),
+    ("my/7_low.png", "my/7_high.png", "my/7"), ("low_7.jpg", "normal_7.png", "7")])
 def test_the_usual_layouts(write, low, normal, name):
     root = write(low, normal)
     assert cnn.find_pairs(root) == [cnn.Pair(name, root / low, root / normal)]
@@ -113,7 +114,8 @@ def test_sets_keep_their_names_apart_in_natural_order(write):
 def test_hidden_files_and_notes_are_passed_over(write):
     root = write("low/1.png", "high/1.png")
     for name in ("low/.DS_Store", "low/Thumbs.db", "high/notes.txt", ".hidden/low/2.png",
-                 "low/.ipynb_checkpoints/1.png", "__MACOSX/low/1.png", "high/__x.png"):
+                 "low/.ipynb_checkpoints/1.png", "__MACOSX/low/1.png", "high/__x.png",
+                 "low/@eaDir/1.png/SYNO.png", "#recycle/high/2.png"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(b"nothing")
     assert len(cnn.find_pairs(root)) == 1

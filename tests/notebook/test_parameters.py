@@ -39,7 +39,7 @@ def test_one_message_lists_all_that_makes_no_sense():
              "RESUME": "perhaps", "FRACTIONS": (0.9, 0.9, 0.1), "WIDTHS": "(16, x)",
              "CROP": 5, "BATCH_SIZE": 0, "BLOCKS": 0, "DATASET": "", "OUTPUT": None,
              "TEST_SET": __file__, "WEIGHTS": str(Path(__file__).parent),
-             "LEARNING_RATE": -1, "PRECISION": "float8"}
+             "LEARNING_RATE": float("inf"), "SEED": 2 ** 32, "PRECISION": "float8"}
     with pytest.raises(ValueError) as error:
         cnn.check_parameters(defaults() | wrong)
     lines = str(error.value).splitlines()[1:]
