@@ -477,7 +477,7 @@ def add_land(light, rng):
     land = np.arange(height)[:, None] > top + outline[None]
     colours = light[:, :, 0].mean(axis=1) * rng.uniform(0.05, 0.4)
     np.copyto(light, colours[:, None, None], where=land)
-    if rng.random() < 0.5:
+    if rng.random() < 0.7:
         for _ in range(rng.integers(2, 40)):
             y, x = rng.integers(int(top), height), rng.integers(0, width)
             side = rng.integers(1, 5)
@@ -496,11 +496,15 @@ def night_sky(rng, shape=(320, 400)):
     if rng.random() < 0.4:
         clouds = smooth_field(rng, shape, int(rng.integers(3, 12)))
         light *= 1 + rng.uniform(0, 0.8) * (clouds - 0.5)
-    if rng.random() < 0.7:
-        add_stars(light, rng, int(log_uniform(rng, 5, 400)))
-    if rng.random() < 0.35:
+    moon, land = rng.random() < 0.5, rng.random() < 0.7
+    if moon or land:
+        if rng.random() < 0.7:
+            add_stars(light, rng, int(log_uniform(rng, 5, 400)))
+    else:               # something has to tell this sky from a plain wall in the dark
+        add_stars(light, rng, int(log_uniform(rng, 150, 600)))
+    if moon:
         add_moon(light, rng)
-    if rng.random() < 0.5:
+    if land:
         add_land(light, rng)
     return to_photo(light)
 
