@@ -171,7 +171,8 @@ def main():
     parser.add_argument("--crop", type=int, default=128)
     parser.add_argument("--only", nargs="*", default=list(ROWS), choices=list(ROWS),
                         metavar="NAME", help="; ".join(ROWS))
-    parser.add_argument("--seeds", type=int, nargs="*", default=[0])
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0],
+                        help="each row is trained with each of them")
     parser.add_argument("--photos", type=int, default=60, help="at most so many "
                         "validation photos of each kind")
     parser.add_argument("--precision", default="float32")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from lowlight import __version__, files, network
+from lowlight import __version__, files, kinds, network
 from lowlight.photo import TILE
 
 MADE = "-bright"        # what the name of a result ends with where no folder is given
@@ -181,18 +181,9 @@ def result_suffix(path, kind=None, depth=8):
         return f".{kind}"
     if suffix in files.RAW | files.HEIC:
         return ".jpg" if depth == 8 else ".tif"
-    if depth == 8 and is_jpeg(path):            # .mpo, .jpg_large, no suffix at all
+    if depth == 8 and kinds.is_jpeg(path):            # .mpo, .jpg_large, no suffix at all
         return ".jpg"
     return ".png"
-
-
-def is_jpeg(path):
-    """Whether the file `path`, if there is one, begins as a JPEG does."""
-    if not path.is_file():
-        return False
-    with contextlib.suppress(OSError), open(path, "rb") as file:
-        return file.read(3) == b"\xff\xd8\xff"
-    return False
 
 
 def identity(path):

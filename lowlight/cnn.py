@@ -340,8 +340,7 @@ def role_and_names(path):
     """The role of the innermost folder that has one, and two names of the photo: with
     the other words of that folder, and without the folder.
 
-    In no such folder 7_low or low_7 has its role by name; (None, folder, folder) for
-    all others."""
+    (None, its folder, its folder) for a photo in no such folder."""
     parts = path.with_suffix("").parts
     for place in reversed(range(len(parts) - 1)):
         own_role, words = role(parts[place])
@@ -349,11 +348,7 @@ def role_and_names(path):
             above, below = Path(*parts[:place]), Path(*parts[place + 1:])
             full, short = above / words / below, above / below
             return own_role, plain_name(full.as_posix()), plain_name(short.as_posix())
-    own_role = role(path.stem)[0] or role(path.stem.rstrip("-_ 0123456789"))[0]
-    name = path.parent.as_posix()
-    if own_role:
-        name = plain_name(path.with_suffix("").as_posix())
-    return own_role, name, name
+    return None, path.parent.as_posix(), path.parent.as_posix()
 
 
 def photos_by_role(root):
@@ -364,6 +359,10 @@ def photos_by_role(root):
     found = {"low": {}, "normal": {}, None: {}}
     for path in list_photos(root):
         own_role, name, short = role_and_names(path)
+        role_by_name = role(path.stem)[0] or role(path.stem.rstrip("-_ 0123456789"))[0]
+        if not own_role and role_by_name:       # 7_low or low_7 in another folder
+            own_role = role_by_name
+            name = short = plain_name(path.with_suffix("").as_posix())
         found[own_role].setdefault((name, short.lower()), []).append(Path(root, path))
     photos = {name: ([], normals) for (name, _), normals in found["normal"].items()}
     bright = {name.lower(): name for name in photos}

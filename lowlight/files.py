@@ -19,9 +19,9 @@ from PIL import Image, PngImagePlugin
 from PIL.ExifTags import Base
 
 from lowlight.hdr import HLG, PQ, hdr_to_sdr
-from lowlight.kinds import (HEIC, MAX_PIXELS, PACKAGES, RAW, TIFF_STARTS, check_pixels,
-                            first_directory, kind_of, looks_like_clip, no_warnings,
-                            open_file, opened, quiet_stderr)
+from lowlight.kinds import (END_OF_JPEG, HEIC, JPEG_START, MAX_PIXELS, PACKAGES, RAW,
+                            TIFF_STARTS, check_pixels, first_directory, kind_of,
+                            looks_like_clip, no_warnings, open_file, opened, quiet_stderr)
 from lowlight.photo import (BAND, TILE, colour_as_before, eight_bits, enhance, mean_luma,
                             quantise)
 from lowlight.tags import (PNG_HEADER, Tags, colour_numbers, exif_directory,
@@ -183,13 +183,13 @@ def read_whole_or_mended(path, kind, depth):
 def is_filled_with_zeros(path):
     """Whether a JPEG ends in zeros, as where a download or a rescue broke off."""
     with open(path, "rb") as file:
-        if file.read(3) != b"\xff\xd8\xff" or path.stat().st_size < LOST_END:
+        if file.read(3) != JPEG_START or path.stat().st_size < LOST_END:
             return False
         file.seek(-LOST_END, os.SEEK_END)
         if any(file.read()):
             return False
         file.seek(0)
-        return not file.read().rstrip(b"\0").endswith(b"\xff\xd9")       # a whole one
+        return not file.read().rstrip(b"\0").endswith(END_OF_JPEG)      # a whole one
 
 
 def read_source(source, kind, depth):

@@ -20,8 +20,9 @@ MAX_PIXELS = 200_000_000        # more is taken for an attack; phones make up to
 LIMIT = threading.RLock()       # Pillow's limit belongs to the program that imports us
 QUIET = threading.Lock()        # two threads would lose the descriptor
 
-# How files begin.
-PHOTO_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF")
+# How files begin, and JPEGs end.
+JPEG_START, END_OF_JPEG = b"\xff\xd8\xff", b"\xff\xd9"
+PHOTO_STARTS = (JPEG_START, b"\x89PNG", b"GIF8", b"RIFF")
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")          # the last two: BigTIFF
 RAW_STARTS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"\0MRM", b"FOVb",
               b"II\x1a\0\0\0HEAPCCDR", b"II*\0\x10\0\0\0CR")
@@ -73,6 +74,15 @@ def kind_of_brands(head):
     if brands & {b"avif", b"avis"} or not brands & HEIC_BRANDS:
         return "other"
     return "heic"
+
+
+def is_jpeg(path):
+    """Whether the file `path`, if there is one, begins as a JPEG does."""
+    if not path.is_file():
+        return False
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return file.read(3) == JPEG_START
+    return False
 
 
 def looks_like_clip(path):

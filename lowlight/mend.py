@@ -10,14 +10,13 @@ import numpy as np
 from PIL import ImageChops
 from PIL.ExifTags import Base
 
-from lowlight.kinds import first_directory, opened
+from lowlight.kinds import END_OF_JPEG, JPEG_START, first_directory, opened
 from lowlight.photo import BAND, ceil_div
 from lowlight.tags import png_chunk, png_chunks
 
 LARGEST = 2 ** 29       # bytes of a file or its rows that are looked at
 LOST_SHARE = 0.02       # of the rows, or of the bytes where rows cannot be counted
 LOST_ROWS = 17          # that may be lost even so: a JPEG's row of blocks blends into one
-END_OF_JPEG = b"\xff\xd9"
 NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")      # no pixels, no restart
 FRAME_MARKERS = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
 SCAN_MARKER, END_MARKER = 0xDA, 0xD9
@@ -52,7 +51,7 @@ def bare_png(content):
 
 def completed(content):
     """The bytes of a photo file with an end; None if more than that is lost."""
-    if content.startswith(b"\xff\xd8\xff"):
+    if content.startswith(JPEG_START):
         return completed_jpeg(content)
     if content.startswith(b"\x89PNG"):
         return completed_png(content)

@@ -109,7 +109,9 @@ def load_tags(path, grey=False):
             if image.format in ISO_FORMATS:
                 profile = with_numbers(tags.icc_profile, *colour_numbers(path))
                 tags = tags._replace(icc_profile=profile)
-            return tags._replace(lossless=is_lossless_webp(path))
+            if image.format == "WEBP":
+                tags = tags._replace(lossless=is_lossless_webp(path))
+            return tags
     return Tags()
 
 
@@ -139,10 +141,9 @@ def with_numbers(profile, primaries, transfer):
 
 
 def is_lossless_webp(path):
-    """Whether the file `path` is a WebP that holds its pixels without loss."""
+    """Whether the WebP file `path` holds its pixels without loss."""
     with open_file(path) as file:
-        if file.read(12)[8:] != b"WEBP":
-            return False
+        file.seek(12)                           # behind the title of the file
         while len(header := file.read(8)) == 8:
             kind, length = struct.unpack("<4sL", header)
             if kind in (b"VP8L", b"VP8 "):
@@ -235,7 +236,8 @@ def hdr_transfer_of_png(source):
         if file.read(25)[24:] != b"\x10":
             return None
         for _, data in png_chunks(file, {b"cICP"}):
-            return data[1] if data[1:2] in (bytes([PQ]), bytes([HLG])) else None
+            if len(data) > 1 and data[1] in (PQ, HLG):
+                return data[1]
     return None
 
 

@@ -174,6 +174,8 @@ def test_locate_dataset(write, tmp_path, monkeypatch):
     next(sample.glob("low_light/*")).unlink()           # cut off while it was written
     assert cnn.locate_dataset("sample", tmp_path) == sample
     assert len(cnn.find_pairs(sample)) == 3
+    write("dataset/dark.png")                           # a photo, not a data set
+    assert cnn.locate_dataset("auto", tmp_path) == sample
     write("dataset/mine/low/1.png", "dataset/mine/hihg/1.png")
     mine = cnn.locate_dataset("auto", tmp_path)         # broken, but not passed over
     assert mine == tmp_path / "dataset/mine"
