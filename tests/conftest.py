@@ -3,11 +3,16 @@ imports Keras before a test asks for it, so that the tests of the tool stay ligh
 import contextlib
 import os
 import shutil
+import struct
+import zlib
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from lowlight import network
 
 os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
 
@@ -16,6 +21,8 @@ NOTEBOOK = ROOT / "CNN.ipynb"
 PLACES = (os.environ.get("LOL"), ROOT / "dataset/lol", ROOT.parent / "shared/lol")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LOL = next((Path(place) for place in PLACES if place and Path(place).is_dir()), None)
+
+load_once = cache(network.load)         # the tests of one process share what it returns
 
 
 @pytest.fixture
@@ -78,15 +85,35 @@ def write_photo(path, photo):
     return path
 
 
+def huge_png():
+    """The few bytes of a PNG that claims 50000 x 50000 pixels of 16 bits."""
+    def chunk(kind, content):
+        return (struct.pack(">I", len(content)) + kind + content
+                + struct.pack(">I", zlib.crc32(kind + content)))
+    header = struct.pack(">IIBBBBB", 50000, 50000, 16, 2, 0, 0, 0)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"")
+            + chunk(b"IEND", b""))
+
+
+WIDTHS = (8,)           # of the network that `small_run` trains
+
+
 @dataclass
 class Run:
     """What a training has left."""
     folder: Path
-    model: object           # the best one, in float32
     history: np.ndarray
     logged: dict            # what `fit` itself has logged
     snapshots: object
     validation: list
+
+    @cached_property
+    def model(self):
+        """The best one, in float32."""
+        from lowlight import cnn
+        model = cnn.build_model(WIDTHS)
+        model.set_weights(cnn.load_model(self.folder / "model.keras").get_weights())
+        return model
 
 
 def hooked(hook):
@@ -105,30 +132,26 @@ def hooked(hook):
 
 
 def small_run(folder, pairs, hook=None, scope=contextlib.nullcontext, resume=False,
-              widths=(8,), crop=32, batch_size=2, epochs=4, seed=0, loss="mse", rate=1e-3,
-              schedule="plateau", patience_lr=2, patience=4, min_progress=1e-4,
-              precision="float32", copies=1, batch_slice=slice(None), draw=False,
-              workers=1):
+              crop=32, batch_size=2, epochs=4, loss="mse", rate=1e-3, patience_lr=2,
+              patience=4, min_progress=1e-4, precision="float32", copies=1,
+              batch_slice=slice(None), draw=False, workers=1):
     """Train a tiny network as the notebook does, four pairs and the rest for validation."""
     import keras
     from lowlight import cnn
     folder, train, validation = Path(folder), pairs[:4], pairs[4:]
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy(precision)
-    batches = cnn.PairSequence(cnn.crop_sources(train), crop, batch_size, 2, seed,
-                               batch_slice, workers=workers)
+    batches = cnn.PairSequence(cnn.crop_sources(train), crop, batch_size, steps=2,
+                               batch_slice=batch_slice, workers=workers)
     snapshots = cnn.Snapshots([validation[0], validation[-1]], folder / "snapshots")
     callbacks = [snapshots] + ([cnn.LiveCurves(folder, snapshots)] if draw else [])
     callbacks += [hooked(hook)] if hook else []
     slow_down = keras.callbacks.ReduceLROnPlateau(
         factor=0.5, patience=patience_lr, min_delta=min_progress)
-    if schedule == "cosine":
-        slow_down = keras.callbacks.LearningRateScheduler(
-            lambda epoch, _: cnn.cosine_rate(epoch, epochs, rate))
-    settings = [[pair.name for pair in train], widths, crop, loss, schedule]
+    settings = [[pair.name for pair in train], crop, loss]
     try:
         with scope():
-            model = cnn.build_model(widths)
+            model = cnn.build_model(WIDTHS)
             cnn.compile_model(model, loss, rate, average=3)
             if keras.backend.backend() == "tensorflow" and scope is contextlib.nullcontext:
                 model.run_eagerly = True        # tracing takes longer than such a training
@@ -136,9 +159,7 @@ def small_run(folder, pairs, hook=None, scope=contextlib.nullcontext, resume=Fal
                       min_progress, copies, callbacks, settings, resume)
     finally:
         keras.config.set_dtype_policy("float32")
-    best = cnn.build_model(widths)
-    best.set_weights(cnn.load_model(folder / "model.keras").get_weights())
-    return Run(folder, best, cnn.read_history(folder / "history.csv"),
+    return Run(folder, cnn.read_history(folder / "history.csv"),
                model.history.history, snapshots, validation)
 
 

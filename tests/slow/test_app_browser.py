@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from conftest import CHROMIUM
+from conftest import CHROMIUM, huge_png
 from lowlight import cli, files, photo as photos
 
 pytest.importorskip("gradio", reason="needs pip install 'lowlight[app]'")
@@ -205,7 +205,7 @@ def test_brightness_and_strength(open_page, dark, tmp_path):
 def test_several_photos_and_bad_files(open_page, dark, tmp_path):
     page = open_page()
     (tmp_path / "broken.jpg").write_text("no photo")
-    Image.new("1", (40000, 10000)).save(tmp_path / "huge.png")
+    (tmp_path / "huge.png").write_bytes(huge_png())
     paths = [dark("a.jpg"), tmp_path / "broken.jpg", tmp_path / "huge.png",
              dark("b.jpg", (200, 120))]
     page.locator("input[type=file]").first.set_input_files(paths)

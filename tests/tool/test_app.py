@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-import lowlight
+from conftest import huge_png, load_once
 from lowlight import files, photo as photos
 
 
@@ -21,7 +21,7 @@ def app():
 
 @pytest.fixture(scope="module")
 def network():
-    return lowlight.load()
+    return load_once()
 
 
 def put(path, rng, size=(60, 80), **options):
@@ -52,7 +52,7 @@ def test_the_download_is_named_as_by_the_command(app, name, expected):
 
 
 def test_progress_rises_to_the_end_and_changes_nothing(app, network, rng):
-    photo, shares = rng.integers(0, 60, (300, 420, 3)).astype(np.uint8), []
+    photo, shares = rng.integers(0, 60, (150, 420, 3)).astype(np.uint8), []
     watched = app.watched(network, shares.append)
     assert np.array_equal(photos.enhance(watched, photo, tile=64),
                           photos.enhance(network, photo, tile=64))
@@ -83,7 +83,7 @@ def test_a_bad_file_is_named_and_the_rest_is_done(app, network, rng, tmp_path):
     (tmp_path / "2").mkdir()
     for path in (paths[1], paths[3]):
         path.write_text("no photo")
-    Image.new("1", (40000, 10000)).save(paths[4])
+    paths[4].write_bytes(huge_png())
     results, messages, _ = all_of(app, network, paths, tmp_path / "out")
     assert [result.path.name for result in results] == 2 * ["a-bright.png"]
     assert len({result.path for result in results}) == 2
@@ -134,17 +134,19 @@ def test_without_gradio_one_line_says_what_to_install():
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("fault", ["port", "weights"])
-def test_a_wrong_command_gets_one_line(app, tmp_path, fault):
+def test_a_wrong_command_gets_one_line(app, tmp_path):
+    """For a port that is taken, and for weights that are not there."""
+    code = ("import sys; from lowlight.app import main\n"
+            "print(main(sys.argv[1:3]), main(sys.argv[3:]))")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        options = {"port": ["--port", str(taken.getsockname()[1])],
-                   "weights": ["--weights", str(tmp_path / "none.onnx")]}[fault]
-        done = subprocess.run([sys.executable, "-m", "lowlight.app", *options],
-                              capture_output=True, text=True)
-    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
-    assert done.stderr.startswith("error: ") and fault in done.stderr
+        done = subprocess.run(
+            [sys.executable, "-c", code, "--port", str(taken.getsockname()[1]),
+             "--weights", str(tmp_path / "none.onnx")], capture_output=True, text=True)
+    port, weights = done.stderr.splitlines()
+    assert port.startswith("error: the port") and weights.startswith("error: ")
+    assert "none.onnx" in weights and done.stdout == "2 2\n"
 
 
 def test_a_note_names_no_folder_of_the_server(app, network, rng, tmp_path):

@@ -1,4 +1,5 @@
 """Clips: same container, times and sound; calm exposure; breaks and bad files named."""
+import gc
 import io
 import sys
 from fractions import Fraction
@@ -9,12 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lowlight import cli
+from conftest import load_once
+from lowlight import cli, network
 from lowlight.clips import (ClipCopy, ClipEnhancer, colour_space, enhance_clip,
                             first_frame, import_av, open_clip, upright)
 from lowlight.hdr import (BT709_TO_BT2020, HDR_WHITE, HLG, PQ, hdr_to_sdr, hlg_light,
                           hlg_scene_light, pq_light)
-from lowlight.network import Network, load
+from lowlight.network import Network
 from lowlight.photo import enhance, mean_luma
 
 CODERS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx265",
@@ -98,6 +100,14 @@ def read_clip(path):
         tracks = file.streams.audio
         sound = [bytes(packet) for packet in file.demux(tracks)] if tracks else []
     return *zip(*frames), rate, sound
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen():
+    """Garbage is collected after each clip, which takes long beside all that Keras made."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.mark.parametrize("suffix", CODERS)
@@ -224,15 +234,13 @@ def test_a_turned_or_mirrored_clip_comes_out_upright(tmp_path, turned, turn):
     assert first_frame(tmp_path / "out.mp4").rotation == 0
 
 
-@pytest.mark.parametrize("size, name, coder, pixels", [
-    ((65, 67), "odd.mkv", "libx264", "yuv444p"),
-    ((65, 67), "odd.mkv", "libsvtav1", "yuv420p"),
-    ((2, 2), "small.mp4", "libx264", "yuv420p"),
-    ((2, 2), "small.webm", "libvpx", "yuv420p"),
-    ((48, 64), "deep.mkv", "libx265", "yuv420p10le")])
-@pytest.mark.parametrize("count", [1, 4])
-def test_odd_sizes_10_bits_and_single_frames(tmp_path, size, name, coder, pixels,
-                                             count):
+@pytest.mark.parametrize("size, name, coder, pixels, count", [
+    ((65, 67), "odd.mkv", "libx264", "yuv444p", 4),
+    ((65, 67), "odd.mkv", "libsvtav1", "yuv420p", 1),
+    ((2, 2), "small.mp4", "libx264", "yuv420p", 1),
+    ((2, 2), "small.webm", "libvpx", "yuv420p", 4),
+    ((48, 64), "deep.mkv", "libx265", "yuv420p10le", 4)])
+def test_odd_sizes_10_bits_and_single_frames(tmp_path, size, name, coder, pixels, count):
     source = write_clip(tmp_path / name, range(count), size, coder=coder, pixels=pixels)
     enhance_clip(NETWORK, source, tmp_path / f"out-{name}")
     frames, _, _, sound = read_clip(tmp_path / f"out-{name}")
@@ -348,10 +356,20 @@ def test_a_moving_lamp_leaves_no_trail():
     assert np.abs(moved - alone).max() <= 2
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def released():
     """The released weights."""
-    return load()
+    return load_once()
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """run(path) -> the command's exit status; results in tmp_path/out, not brightened."""
+    monkeypatch.setattr(network, "load", load_once)
+
+    def call(path):
+        return cli.main([str(path), "--out", str(tmp_path / "out"), "--strength", "0"])
+    return call
 
 
 def scene(light, rng):
@@ -375,34 +393,28 @@ LIGHTS = {
     "camera adapts": [*np.geomspace(1, 0.3, 10), *np.geomspace(0.3, 1, 6)]}
 
 
-@pytest.mark.parametrize("ahead", [True, False])
+FADES = ("fade in", "fade in from dim", "fade out", "black between")
+
+
 @pytest.mark.parametrize("name", LIGHTS)
-def test_no_frame_is_much_brighter_than_as_a_photo(released, name, ahead):
+def test_no_frame_is_much_brighter_than_as_a_photo(released, name):
+    """With the frames to come and without. A fade stays a fade: it follows the light up and
+    down, and is never brighter than the steady scene."""
     rng = np.random.default_rng(0)
     frames = [scene(light, rng) for light in LIGHTS[name]]
-    enhancer = ClipEnhancer(released, RATE)
-    if ahead:
-        enhancer.look_ahead(frames)
-    for frame in frames:
-        alone = mean_luma(enhance(released, frame))
-        assert mean_luma(enhancer(frame)) <= 1.1 * alone + 1 / 255
-
-
-@pytest.mark.parametrize("name", ["fade in", "fade in from dim", "fade out",
-                                  "black between"])
-def test_a_fade_stays_a_fade(released, name):
-    """It follows the light up and down, and is never brighter than the steady scene."""
-    rng = np.random.default_rng(0)
-    frames = [scene(light, rng) for light in LIGHTS[name]]
-    steady = mean_luma(enhance(released, scene(1, rng)))
+    most = [1.1 * mean_luma(enhance(released, frame)) + 1 / 255 for frame in frames]
+    lumas = [mean_luma(photo) for photo in map(ClipEnhancer(released, RATE), frames)]
+    assert np.less_equal(lumas, most).all()
     enhancer = ClipEnhancer(released, RATE)
     enhancer.look_ahead(frames)
     lumas = [mean_luma(enhancer(frame)) for frame in frames]
-    assert max(lumas) < 1.1 * steady
-    assert max(lumas) > 0.9 * steady
-    assert np.corrcoef(lumas, LIGHTS[name])[0, 1] > 0.95
-    for light, luma in zip(LIGHTS[name], lumas):
-        assert luma < 0.05 or light > 0
+    assert np.less_equal(lumas, most).all()
+    if name in FADES:
+        steady = mean_luma(enhance(released, scene(1, rng)))
+        assert 0.9 * steady < max(lumas) < 1.1 * steady
+        assert np.corrcoef(lumas, LIGHTS[name])[0, 1] > 0.95
+        for light, luma in zip(LIGHTS[name], lumas):
+            assert luma < 0.05 or light > 0
 
 
 def test_a_fade_stays_a_fade_where_the_brightness_is_given(released):
@@ -468,19 +480,18 @@ def test_strength_mixes_and_brightness_holds():
     ("a.mpg", "mpeg2video", "mp2", "a.mkv"), ("a.TS", "libx264", "ac3", "a.mkv"),
     ("a.m2ts", "mpeg2video", "ac3", "a.mkv"), ("a.flv", "libx264", "aac", "a.mkv"),
     ("a.avi", "libx264", "pcm_s16le", "a.mkv"), ("a.wmv", "wmv2", None, "a.mkv"),
-    ("a.avi", "mpeg4", "libmp3lame", "a.mkv"), ("a.mts", "libx264", "ac3", "a.mkv"),
+    ("a.avi", "mpeg4", "libmp3lame", "a.mkv"),
     ("a.m4v", "libx264", "aac", "a.mp4"), ("a.3gp", "mpeg4", "aac", "a.mp4"),
     ("a.h264", "libx264", None, "a.mkv"), ("a.hevc", "libx265", None, "a.mkv")])
-def test_clips_of_other_suffixes_become_mkv_or_mp4(tmp_path, monkeypatch, name, coder,
+def test_clips_of_other_suffixes_become_mkv_or_mp4(tmp_path, monkeypatch, run, name, coder,
                                                    sound_coder, result):
     monkeypatch.setitem(SOUND_CODERS, Path(name).suffix, sound_coder)
-    source = write_clip(tmp_path / name, range(24), coder=coder,
+    source = write_clip(tmp_path / name, range(6), coder=coder,
                         sound=sound_coder is not None)
-    status = cli.main([str(source), "--out", str(tmp_path / "out"), "--strength", "0"])
-    assert status == 0
+    assert run(source) == 0
     assert [path.name for path in (tmp_path / "out").iterdir()] == [result]
     before, after = read_clip(source), read_clip(tmp_path / "out" / result)
-    assert len(after[0]) == 24
+    assert len(after[0]) == 6
     assert len(after[3]) == len(before[3])
     assert np.diff(after[1])[1:] == pytest.approx(1 / 24, abs=0.002)
     for photo, written in zip(before[0], after[0]):
@@ -488,9 +499,9 @@ def test_clips_of_other_suffixes_become_mkv_or_mp4(tmp_path, monkeypatch, name, 
 
 
 @pytest.mark.parametrize("name", ["a.mpg", "a.TS", "a.flv", "a.ogv", "a.vob", "a.mp4"])
-def test_what_cannot_be_read_is_called_a_clip(tmp_path, capsys, name):
+def test_what_cannot_be_read_is_called_a_clip(tmp_path, capsys, run, name):
     (tmp_path / name).write_bytes(b"\0\0\1\xba" + bytes(500))
-    assert cli.main([str(tmp_path / name), "--out", str(tmp_path / "out")]) == 1
+    assert run(tmp_path / name) == 1
     assert f"{name}: not a readable clip" in capsys.readouterr().err
 
 
@@ -779,15 +790,16 @@ def test_the_time_code_stays(tmp_path, suffix):
         assert "01:00:00:12" in file.streams.video[0].metadata.values()
 
 
-@pytest.mark.parametrize("coded", ["a.mp4", "a.mov", "a.mkv", "a.avi", "a.flv", "a.mpg"])
-@pytest.mark.parametrize("name", ["IMG_1.jpg", "PXL.MP", "clip"])
-def test_a_clip_under_another_name_gets_the_remedy(tmp_path, capsys, coded, name):
+@pytest.mark.parametrize("coded, name", [
+    ("a.mp4", "IMG_1.jpg"), ("a.mov", "PXL.MP"), ("a.mkv", "clip"), ("a.avi", "IMG_1.jpg"),
+    ("a.flv", "PXL.MP"), ("a.mpg", "clip")])
+def test_a_clip_under_another_name_gets_the_remedy(tmp_path, capsys, run, coded, name):
     coder = {".avi": "mpeg4", ".mpg": "mpeg2video"}.get(Path(coded).suffix, "libx264")
     write_clip(tmp_path / coded, range(2), coder=coder).rename(tmp_path / name)
-    assert cli.main([str(tmp_path / name), "--out", str(tmp_path / "out")]) == 1
+    assert run(tmp_path / name) == 1
     assert f"{name}: a clip by its content; rename it" in capsys.readouterr().err
     (tmp_path / name).write_bytes(b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf")
-    assert cli.main([str(tmp_path / name), "--out", str(tmp_path / "out")]) == 1
+    assert run(tmp_path / name) == 1
     assert f"{name}: not a readable photo" in capsys.readouterr().err
 
 

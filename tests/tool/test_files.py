@@ -18,13 +18,13 @@ import tifffile
 from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 
 import lowlight
+from conftest import ROOT, huge_png
 from lowlight import files, kinds
 from lowlight.files import load_photo, load_tags, save_photo
 from lowlight.network import Network
 from lowlight.photo import mean_luma
 from lowlight.tags import with_numbers
 
-ROOT = Path(__file__).resolve().parents[2]
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 DATE = "2026:11:22 00:00:00"
 
@@ -218,16 +218,6 @@ def test_a_cut_tiff_whose_tags_are_lost_is_refused(tmp_path, rng):
     (tmp_path / "a.tif").write_bytes(content[:-20])
     with pytest.raises(ValueError, match="a.tif: not a readable photo"):
         load_photo(tmp_path / "a.tif")
-
-
-def huge_png():
-    """A PNG that claims 50000 x 50000 pixels of 16 bits."""
-    def chunk(kind, content):
-        return (struct.pack(">I", len(content)) + kind + content
-                + struct.pack(">I", zlib.crc32(kind + content)))
-    header = struct.pack(">IIBBBBB", 50000, 50000, 16, 2, 0, 0, 0)
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"")
-            + chunk(b"IEND", b""))
 
 
 def test_too_many_pixels_are_refused_before_decoding(tmp_path, rng, monkeypatch):
