@@ -95,9 +95,6 @@ def huge_png():
             + chunk(b"IEND", b""))
 
 
-WIDTHS = (8,)           # of the network that `small_run` trains
-
-
 @dataclass
 class Run:
     """What a training has left."""
@@ -109,11 +106,9 @@ class Run:
 
     @cached_property
     def model(self):
-        """The best one, in float32."""
+        """The best one."""
         from lowlight import cnn
-        model = cnn.build_model(WIDTHS)
-        model.set_weights(cnn.load_model(self.folder / "model.keras").get_weights())
-        return model
+        return cnn.load_model(self.folder / "model.keras")
 
 
 def hooked(hook):
@@ -151,7 +146,7 @@ def small_run(folder, pairs, hook=None, scope=contextlib.nullcontext, resume=Fal
     settings = [[pair.name for pair in train], crop, loss]
     try:
         with scope():
-            model = cnn.build_model(WIDTHS)
+            model = cnn.build_model((8,))
             cnn.compile_model(model, loss, rate, average=3)
             if keras.backend.backend() == "tensorflow" and scope is contextlib.nullcontext:
                 model.run_eagerly = True        # tracing takes longer than such a training
