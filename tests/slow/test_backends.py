@@ -57,7 +57,7 @@ def hook(model, epoch, batch):
         os.kill(os.getpid(), signal.SIGKILL)
 
 small_run(folder, one_size_last(cnn.find_pairs(root)), hook, scope=scope, resume=True,
-                copies=place.devices, batch_slice=slice(place.number, None, place.count),
+          copies=place.devices, batch_slice=slice(place.number, None, place.count),
           **options)
 """
 OPTIONS = {"epochs": 3, "batch_size": 4, "loss": "l1_ssim"}

@@ -98,13 +98,6 @@ def test_a_bad_file_is_named_and_the_rest_is_done(app, network, rng, tmp_path):
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_a_brightness_out_of_reach_is_told(app, network, tmp_path):
-    Image.new("RGB", (40, 30)).save(tmp_path / "black.png")
-    _, (message,), _ = all_of(app, network, [tmp_path / "black.png"], tmp_path / "out",
-                              brightness=0.9, strength=0)
-    assert message.startswith("black-bright.png: mean luma")
-
-
 def test_a_failure_that_nobody_thought_of_costs_one_photo(app, network, tmp_path,
                                                            monkeypatch):
     enhance = app.enhance

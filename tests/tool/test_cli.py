@@ -98,17 +98,23 @@ def test_the_folder_of_the_results_is_no_input_among_others(tmp_path, rng, run):
     assert names(tmp_path / "bright") == {"a.png", "b.png"}
 
 
-def test_what_systems_leave_beside_photos_is_passed_over(tmp_path, rng, run):
+def test_what_others_leave_beside_photos_is_passed_over(tmp_path, rng, run):
+    """Systems, and then cameras and editors."""
     put(tmp_path / "in/a.png", rng)
     for name in ("@eaDir/a.png/SYNOFILE_THUMB_M.jpg", "#recycle/b.png", "._a.png",
                  "sub/@Recycle/c.jpg", "__MACOSX/d.png", "$Recycle.Bin/e.jpg"):
         put(tmp_path / "in" / name, rng)
     (tmp_path / "in/a.png:Zone.Identifier").write_text("[ZoneTransfer]")
     (tmp_path / "in/Thumbs.db").write_text("x")
-    assert run("in", "--out", "out")[0] == 0
-    assert names(tmp_path / "out") == {"a.png"}
     assert run("in/*", "--out", "matched")[0] == 0
     assert names(tmp_path / "matched") == {"a.png"}
+    for name in ("a.png_original", "a.png~", "a.png.pp3", "a.DOP", "clip.LRV", "clip.srt",
+                 "voice.WAV", "INDEX.BDM", "prices.docx", "b.jpg.crdownload", "rename.py",
+                 "CaptureOne/Cache/Thumbnails/a.png.cot"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_text("x")
+    assert run("in", "--out", "out")[0] == 0
+    assert names(tmp_path / "out") == {"a.png"}
     put(tmp_path / "@eaDir/wanted.png", rng)            # asked for by name
     assert run("@eaDir", "--out", "named")[0] == 0
     assert names(tmp_path / "named") == {"wanted.png"}
@@ -414,17 +420,6 @@ def test_a_jfif_stays_a_jpeg(tmp_path, rng, run):
     assert names(tmp_path / "out") == {"a.jfif", "b.JPE"}
     with Image.open(tmp_path / "out/a.jfif") as image:
         assert image.format == "JPEG"
-
-
-def test_what_cameras_and_editors_keep_beside_photos_is_passed_over(tmp_path, rng, run):
-    put(tmp_path / "in/a.png", rng)
-    for name in ("a.png_original", "a.png~", "a.png.pp3", "a.DOP", "clip.LRV", "clip.srt",
-                 "voice.WAV", "INDEX.BDM", "prices.docx", "b.jpg.crdownload", "rename.py",
-                 "CaptureOne/Cache/Thumbnails/a.png.cot"):
-        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "in" / name).write_text("x")
-    assert run("in", "--out", "out")[0] == 0
-    assert names(tmp_path / "out") == {"a.png"}
 
 
 def test_links_in_circles_are_named_and_the_rest_is_done(tmp_path, rng, run):

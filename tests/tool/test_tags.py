@@ -58,8 +58,8 @@ KINDS = {"exif": chunk(b"eXIf", exif_of(6)),
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("place", ["before", "after"])
-@pytest.mark.parametrize("depth", [8, 16])
-@pytest.mark.parametrize("target", ["b.png", "b.tif", "b.jpg"])
+@pytest.mark.parametrize("depth, target", [
+    (8, "b.png"), (8, "b.jpg"), (16, "b.png"), (16, "b.tif")])
 def test_tags_of_a_png_are_found_wherever_they_stand(tmp_path, rng, kind, place, depth,
                                                      target):
     photo = rng.integers(0, 255, (20, 30, 3)).astype(f"uint{depth}")
@@ -67,8 +67,7 @@ def test_tags_of_a_png_are_found_wherever_they_stand(tmp_path, rng, kind, place,
     read = load_photo(tmp_path / "a.png", depth)
     assert np.array_equal(read, np.rot90(photo, -1))
     found = load_tags(tmp_path / "a.png")
-    save_photo(tmp_path / target, read if target != "b.jpg" else read.astype(np.uint8),
-               found)
+    save_photo(tmp_path / target, read, found)
     assert load_photo(tmp_path / target).shape == (30, 20, 3)
     if kind in ("exif", "profile", "app1"):
         with Image.open(tmp_path / target) as image:
@@ -188,9 +187,9 @@ def test_damaged_chunks_cost_no_photo(tmp_path, rng):
         save_photo(tmp_path / "b.png", photo, rewritten)
 
 
-@pytest.mark.parametrize("source", ["a.jpg", "a.png", "a.tif", "a.bmp"])
-@pytest.mark.parametrize("target", ["b.jpg", "b.png", "b.tif", "b.bmp", "deep.png",
-                                    "deep.tif"])
+@pytest.mark.parametrize("source, target", [
+    ("a.jpg", "b.png"), ("a.png", "b.tif"), ("a.tif", "b.bmp"), ("a.bmp", "b.jpg"),
+    ("a.jpg", "deep.png"), ("a.png", "deep.tif")])
 def test_dots_an_inch_are_those_of_the_scan(tmp_path, source, target):
     Image.new("RGB", (8, 6)).save(tmp_path / source, dpi=(300, 300))
     photo = np.zeros((6, 8, 3), np.uint16 if "deep" in target else np.uint8)
