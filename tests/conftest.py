@@ -129,7 +129,7 @@ def hooked(hook):
 def small_run(folder, pairs, hook=None, scope=contextlib.nullcontext, resume=False,
               crop=32, batch_size=2, epochs=4, loss="mse", rate=1e-3, patience_lr=2,
               patience=4, min_progress=1e-4, precision="float32", copies=1,
-              batch_slice=slice(None), draw=False, workers=1):
+              batch_slice=slice(None), workers=1):
     """Train a tiny network as the notebook does, four pairs and the rest for validation."""
     import keras
     from lowlight import cnn
@@ -139,8 +139,7 @@ def small_run(folder, pairs, hook=None, scope=contextlib.nullcontext, resume=Fal
     batches = cnn.PairSequence(cnn.crop_sources(train), crop, batch_size, steps=2,
                                batch_slice=batch_slice, workers=workers)
     snapshots = cnn.Snapshots([validation[0], validation[-1]], folder / "snapshots")
-    callbacks = [snapshots] + ([cnn.LiveCurves(folder, snapshots)] if draw else [])
-    callbacks += [hooked(hook)] if hook else []
+    callbacks = [snapshots, *([hooked(hook)] if hook else [])]
     slow_down = keras.callbacks.ReduceLROnPlateau(
         factor=0.5, patience=patience_lr, min_delta=min_progress)
     settings = [[pair.name for pair in train], crop, loss]

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from PIL import Image, ImageCms
 from conftest import CHROMIUM, huge_png
 from lowlight import cli, files, photo as photos
 
-pytest.importorskip("gradio", reason="needs pip install 'lowlight[app]'")
+if not find_spec("gradio"):     # which takes long to import, and is not needed here
+    pytest.skip("needs pip install 'lowlight[app]'", allow_module_level=True)
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 if not CHROMIUM:
     pytest.skip("needs Chromium: apt-get install chromium", allow_module_level=True)

@@ -47,7 +47,7 @@ if kind == "machines":
     place = machines.join()
     folder = folder / str(place.number)
     options["epochs"] += 1      # in the additional one a machine is lost
-else:
+elif kind != "two devices":
     model = cnn.load_model(root.parent / "model.keras")
     photo = cnn.load_photo(cnn.find_pairs(root)[0].low)
     np.save(folder / "photo.npy", cnn.brighten(model, photo))

@@ -29,7 +29,7 @@ def papermill(folder, *parameters):
 def executed(tmp_path_factory):
     """The folder of a run with tiny parameters."""
     folder = tmp_path_factory.mktemp("alone")
-    done = papermill(folder, *"-p EPOCHS 2 -p STEPS_PER_EPOCH 3 -p CROP 32 -y".split(),
+    done = papermill(folder, *"-p EPOCHS 1 -p STEPS_PER_EPOCH 1 -p CROP 32 -y".split(),
                      "WIDTHS: [8]")
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
@@ -46,9 +46,9 @@ def test_the_module_is_a_fresh_export(tmp_path):
 
 def test_it_leaves_what_it_promises(executed):
     output = executed / "runs/sample"
-    history = np.genfromtxt(output / "history.csv", delimiter=",", names=True)
-    assert {"loss", "val_loss", "val_psnr", "learning_rate"} < set(history.dtype.names)
-    assert len(history) == 2
+    with open(output / "history.csv") as file:
+        epoch, = csv.DictReader(file)
+    assert {"loss", "val_loss", "val_psnr", "learning_rate"} < set(epoch)
     with open(output / "metrics.csv") as file:
         rows = list(csv.DictReader(file))
     photos = {row["photo"] for row in rows}
@@ -57,7 +57,7 @@ def test_it_leaves_what_it_promises(executed):
         (photo, method) for photo in photos
         for method in ("input", "gamma 0.4", "CLAHE", "CNN")}
     assert len(list((output / "enhanced").glob("*.png"))) == len(photos) > 2
-    assert len(list((output / "snapshots").glob("*-epoch-000[012].png"))) == 6
+    assert len(list((output / "snapshots").glob("*-epoch-000[01].png"))) == 4
     for name in ("model.keras", "state.npz", *(f"figures/{name}" for name in (
             "scenes.jpg", "batch.jpg", "curves.png", "model.png", "training.jpg",
             "film.jpg", "distribution.png", "best_median_worst.jpg", "steps.jpg",
