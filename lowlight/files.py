@@ -249,6 +249,7 @@ def describe(error):
     """Type and first line of an exception; C libraries give several lines, or bytes."""
     text = error.args[0] if error.args else ""
     text = text.decode(errors="replace") if isinstance(text, bytes) else str(error)
+    text = getattr(error, "detail", text)               # what libvips says
     line = text.strip().partition("\n")[0].partition(" <_io.")[0]      # an open file
     return f"{type(error).__name__}: {line}"
 
@@ -419,7 +420,8 @@ def read_deep_scan(source, alpha_follows, orientation):
         colours = 3 if image.interpretation == "rgb16" else 1
         has_alpha = image.bands > colours and alpha_follows
         samples = image[:colours + has_alpha].numpy()   # without channels of other use
-    samples = samples.reshape(*samples.shape[:2], -1)   # one channel comes without axis
+    # NumPy gets one channel, and one pixel, without their axes.
+    samples = samples.reshape(image.height, image.width, -1)
     return upright(picture_of_samples(samples), orientation)
 
 

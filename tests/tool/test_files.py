@@ -141,6 +141,8 @@ def test_first_frame_upright(tmp_path, rng):
 @pytest.mark.parametrize("size", [(1, 1), (10, 20000)])
 def test_extreme_shapes(tmp_path, rng, size):
     assert saved(tmp_path, Image.fromarray(noise(rng, *size))).shape == (*size, 3)
+    grey = Image.fromarray(noise(rng, *size, dtype=np.uint16)[..., 0])
+    assert saved(tmp_path, grey).shape == (*size, 3)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.heic", "a.dng"])
@@ -217,6 +219,15 @@ def test_a_cut_tiff_whose_tags_are_lost_is_refused(tmp_path, rng):
     content = (tmp_path / "a.tif").read_bytes()
     (tmp_path / "a.tif").write_bytes(content[:-20])
     with pytest.raises(ValueError, match="a.tif: not a readable photo"):
+        load_photo(tmp_path / "a.tif")
+
+
+def test_what_libvips_says_is_named(tmp_path, rng):
+    """And not only that it was "unable to write to memory"."""
+    planes = noise(rng, 40, 50, dtype=np.uint16).transpose(2, 0, 1)
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="rgb", tile=(16, 16),
+                     planarconfig="separate")
+    with pytest.raises(ValueError, match="a.tif: .*separate planes not supported"):
         load_photo(tmp_path / "a.tif")
 
 
