@@ -20,10 +20,11 @@ from PIL.ExifTags import Base
 
 from lowlight.hdr import HLG, PQ, hdr_to_sdr
 from lowlight.kinds import (END_OF_JPEG, HEIC, JPEG_START, MAX_PIXELS, PACKAGES, RAW,
-                            TIFF_STARTS, check_pixels, first_directory, kind_of,
-                            looks_like_clip, no_warnings, open_file, opened, quiet_stderr)
-from lowlight.photo import (BAND, TILE, colour_as_before, eight_bits, enhance, mean_luma,
-                            quantise)
+                            TIFF_STARTS, check_pixels, first_directory, is_cut_off,
+                            kind_of, looks_like_clip, no_warnings, open_file, opened,
+                            quiet_stderr)
+from lowlight.photo import (BAND, TILE, ceil_div, colour_as_before, eight_bits, enhance,
+                            mean_luma, quantise)
 from lowlight.tags import (PNG_HEADER, Tags, colour_numbers, exif_directory,
                            hdr_transfer_of_png, iptc_segment, load_tags, orientation_of,
                            png_info, png_tags, tag_info, tags_for_jpeg, with_sides)
@@ -359,8 +360,11 @@ def read_sixteen_bits(source, kind, depth):
 
 def read_deep_heic(source, depth):
     """A HEIC photo of 10 or 12 bits as a Picture of uint16, one in HDR of uint8; None
-    for others, and where `depth` asks for 8 bits."""
+    for others, and where `depth` asks for 8 bits. OSError if its end is lost."""
     import pillow_heif
+    with open_file(source) as file:
+        if is_cut_off(file):
+            raise OSError("the end of the file is lost")
     image = pillow_heif.open_heif(source, convert_hdr_to_8bit=False)
     check_pixels(*image.size)
     if image.mode not in ("RGB;16", "RGBA;16"):
@@ -439,6 +443,9 @@ def develop(path, depth):
     import rawpy
     with open(path, "rb") as file, quiet_stderr(), rawpy.imread(file) as raw:
         check_pixels(raw.sizes.raw_width, raw.sizes.raw_height)
+        rows = raw.raw_image_visible
+        if not rows[-ceil_div(len(rows), 50):].any():   # noise alone is more than 0
+            raise OSError("the end of the file is lost; zeros are in its place")
         return raw.postprocess(use_camera_wb=True, no_auto_bright=True,
                                output_bps=depth, gamma=(2.4, 12.92))    # sRGB's curve
 

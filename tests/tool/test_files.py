@@ -177,6 +177,28 @@ def test_a_cut_off_photo_is_refused(tmp_path, rng, name, depth, capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_a_heic_of_tiles_that_has_lost_some_is_refused(tmp_path, rng):
+    """As phones write them; libheif makes lost tiles green."""
+    write_heic(tmp_path / "a.heic", noise(rng, 200, 300), tile_size=64)
+    content = (tmp_path / "a.heic").read_bytes()
+    (tmp_path / "a.heic").write_bytes(content[:-5])
+    picture = files.read_picture(tmp_path / "a.heic")
+    assert "a.heic: the end of the file is missing" in picture.note
+    (tmp_path / "a.heic").write_bytes(content[:len(content) // 2])
+    with pytest.raises(ValueError, match="a.heic: not a readable photo.*end of the file"):
+        load_photo(tmp_path / "a.heic")
+
+
+def test_a_raw_file_filled_up_with_zeros_is_refused(tmp_path):
+    """As rescued from a card; LibRaw makes what is lost black, and says nothing."""
+    pytest.importorskip("rawpy")
+    write_dng(tmp_path / "a.dng", 6554)                 # 100 x 150 pixels of 16 bits
+    content = (tmp_path / "a.dng").read_bytes()
+    (tmp_path / "a.dng").write_bytes(content[:-15000] + bytes(15000))
+    with pytest.raises(ValueError, match="a.dng: not a readable photo.*end of the file"):
+        load_photo(tmp_path / "a.dng")
+
+
 @pytest.mark.parametrize("name, options", [
     ("a.jpg", {"quality": 92}), ("progressive.jpg", {"progressive": True}),
     ("grey.jpg", {"quality": 92}), ("a.png", {}), ("deep.png", {}), ("deep.tif", {}),
