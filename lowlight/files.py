@@ -35,7 +35,7 @@ WRITTEN = JPEG | TIFF | {".png", ".webp", ".bmp"}
 SIXTEEN_BIT_FORMATS = {".png"} | TIFF
 ALPHA_FORMATS = {".png", ".webp"} | TIFF
 MP_ENTRIES = 0xB002     # of JPEGs with several pictures, which phones' previews are too
-SEVERAL_PICTURES = {"GIF", "PNG", "WEBP", "TIFF", "AVIF"}   # formats of Pillow
+SEVERAL_PICTURES = {"GIF", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"}   # formats of Pillow
 GREY_MODES = {"1", "L", "LA", "La"}             # of Pillow
 PREMULTIPLIED_ALPHA, STRAIGHT_ALPHA = 1, 2      # values of TIFF's tag ExtraSamples
 LARGEST_SIDE = {**dict.fromkeys(JPEG, 65500), ".webp": 16383}       # pixels
@@ -596,9 +596,9 @@ def brightness_note(path, photo, brightness):
             "had from its pure black and white")
 
 
-def pictures_note(path):
+def pictures_note(path, kind):
     """Empty unless `path` is an animation, has several pages or is seen by two eyes."""
-    with contextlib.suppress(Exception), opened(path) as image:
+    with contextlib.suppress(Exception), opened(path, kind) as image:
         frames = getattr(image, "mpinfo", {}).get(MP_ENTRIES, ())   # of JPEG
         is_stereo = any("Multi-Frame" in frame["Attribute"]["MPType"] for frame in frames)
         if is_stereo or image.format in SEVERAL_PICTURES and image.is_animated:
@@ -626,7 +626,7 @@ def enhance_photo(network, path, target, settings=Settings()):
     picture = enhance_picture(network, read_picture(path, depth), settings)
     photo, alpha = picture.photo, picture.alpha
     tags = load_tags(path, picture.is_grey)
-    notes = [picture.note, pictures_note(path) if kind == "other" else "",
+    notes = [picture.note, "" if kind == "raw" else pictures_note(path, kind),
              brightness_note(target, photo, settings.brightness)]
     if alpha is not None and target.suffix.lower() in WRITTEN - ALPHA_FORMATS:
         alpha = None

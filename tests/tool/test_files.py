@@ -1103,6 +1103,16 @@ def test_a_photo_that_becomes_sdr_loses_the_profile_of_hdr():
     assert with_numbers(SRGB, 9, 13) == with_numbers(SRGB, None, None) == SRGB
 
 
+def test_pictures_behind_the_first_of_a_heic_are_noted(tmp_path, rng):
+    """As in a spatial photo, one for each eye."""
+    pictures = pytest.importorskip("pillow_heif").HeifFile()
+    for is_noted in (False, True):
+        pictures.add_from_pillow(Image.fromarray(noise(rng, 20, 30)))
+        pictures.save(tmp_path / "a.heic")
+        result = files.enhance_photo(NETWORK, tmp_path / "a.heic", tmp_path / "b.jpg")
+        assert ("a.heic: holds several pictures" in result.note) == is_noted
+
+
 def test_a_photo_for_two_eyes_is_noted(tmp_path, rng):
     first, second = [Image.fromarray(noise(rng, 20, 30)) for _ in range(2)]
     first.save(tmp_path / "a.mpo", save_all=True, append_images=[second])
