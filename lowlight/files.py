@@ -258,6 +258,7 @@ def describe(error):
 def read_eight_bits(source, kind):
     """The photo file `source` as a Picture of uint8, by Pillow."""
     with opened(source, kind) as image:
+        check_channels(image)
         with quiet_stderr() if image.format == "TIFF" else contextlib.nullcontext():
             image.load()
             is_grey = image.mode in GREY_MODES or image.mode.startswith(("I", "F"))
@@ -266,6 +267,17 @@ def read_eight_bits(source, kind):
         if image.format in ("TIFF", "HEIF"):    # turned while they are loaded
             return picture
         return upright(picture, orientation_of(tag_info(image, source)))
+
+
+def check_channels(image):
+    """OSError for a PSD with more channels than colours, such as saved selections.
+
+    Pillow shifts its colours against each other.
+    """
+    if image.format == "PSD":
+        image.fp.seek(12)
+        if int.from_bytes(image.fp.read(2), "big") > len(image.getbands()):
+            raise OSError("a PSD with more channels than colours")
 
 
 def row_bands(image):

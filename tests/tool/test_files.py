@@ -244,6 +244,20 @@ def test_a_cut_tiff_whose_tags_are_lost_is_refused(tmp_path, rng):
         load_photo(tmp_path / "a.tif")
 
 
+def test_a_psd_with_more_channels_than_colours_is_refused(tmp_path, rng):
+    """As with a saved selection; Pillow shifts its colours against each other."""
+    planes = noise(rng, 20, 30).transpose(2, 0, 1)
+    for extra in (0, 2):                                # one would be alpha
+        channels = np.concatenate([planes, planes[:extra]])
+        header = struct.pack(">4sH6xHLLHH", b"8BPS", 1, len(channels), 20, 30, 8, 3)
+        (tmp_path / f"{extra}.psd").write_bytes(
+            header + bytes(12) + struct.pack(">H", 0) + channels.tobytes())
+    photo = load_photo(tmp_path / "0.psd")
+    assert np.array_equal(photo, planes.transpose(1, 2, 0))
+    with pytest.raises(ValueError, match="2.psd: .*more channels than colours"):
+        load_photo(tmp_path / "2.psd")
+
+
 def test_what_libvips_says_is_named(tmp_path, rng):
     """And not only that it was "unable to write to memory"."""
     planes = noise(rng, 40, 50, dtype=np.uint16).transpose(2, 0, 1)
