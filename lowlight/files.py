@@ -139,7 +139,7 @@ def read_picture(path, depth=8):
     check_package(path, kind)
     try:
         if kind == "raw":
-            return picture_of_samples(develop(path, depth))
+            return develop(path, depth)
         return with_depth(read_whole_or_mended(path, kind, depth), depth)
     except Image.DecompressionBombError:
         raise ValueError(f"{path}: refused, more than {MAX_PIXELS:,} "
@@ -450,16 +450,16 @@ def vips_source(file):
 
 
 def develop(path, depth):
-    """The raw file `path` as sRGB (H, W, 3) of `depth` bits, as dark as it was; (H, W, 1)
-    if the camera sees no colour."""
+    """The raw file `path` as a Picture in sRGB of `depth` bits, as dark as it was."""
     import rawpy
     with open(path, "rb") as file, quiet_stderr(), rawpy.imread(file) as raw:
         check_pixels(raw.sizes.raw_width, raw.sizes.raw_height)
         rows = raw.raw_image_visible
-        if not rows[-ceil_div(len(rows), 50):].any():   # noise alone is more than 0
-            raise OSError("the end of the file is lost; zeros are in its place")
-        return raw.postprocess(use_camera_wb=True, no_auto_bright=True,
-                               output_bps=depth, gamma=(2.4, 12.92))    # sRGB's curve
+        has_end = rows[-ceil_div(len(rows), 50):].any()     # noise alone is more than 0
+        samples = raw.postprocess(use_camera_wb=True, no_auto_bright=True,
+                                  output_bps=depth, gamma=(2.4, 12.92))    # sRGB's curve
+    note = "" if has_end else f"{path}: holds only zeros at its end, and may have lost it"
+    return picture_of_samples(samples)._replace(note=note)
 
 
 # Writing
