@@ -35,6 +35,8 @@ UNEVENNESS_KEPT = 0.9       # of uneven light, in stops, that the bright photo k
                             # of it teaches the network to see uneven light in a plain sky
 SHADOW_GAIN = 0.7           # of the mean unevenness, in stops: gain of a curve for the
                             # whole photo
+SPOT_LIFT = 0.5             # of the depth of the dark around a lit subject; where that
+                            # stays dark, the network learns dark rings around lights
 MOST_LIFT = 3.0             # stops by which a place in the shadow is lifted at most
 KINDS = {"as it is": 0.125, # share of photos that are not darkened at all
          "even": 0.575,     # the same darkness everywhere
@@ -120,9 +122,12 @@ def light_field(darkness, shape, window=WHOLE):
     return field
 
 
-def lifted_field(field):
+def lifted_field(field, spot):
     """What of a light field a person would keep: a share of it, or all but MOST_LIFT."""
-    return np.minimum(field * UNEVENNESS_KEPT, field + MOST_LIFT)
+    if spot is None:
+        return np.minimum(field * UNEVENNESS_KEPT, field + MOST_LIFT)
+    lift = min(spot.depth * SPOT_LIFT, MOST_LIFT)
+    return field * (1 - lift / spot.depth)
 
 
 def lift_shadows(light, stops):
@@ -170,7 +175,7 @@ def sensor_light(light, darkness, field, lamps):
 def wanted_light(light, darkness, field, lamps):
     """Linear light (3, H, W) of a scene -> of it what a person would want to see."""
     if field is not None:
-        light = light * np.exp2(lifted_field(field))
+        light = light * np.exp2(lifted_field(field, darkness.spot))
     if darkness.light is not None:
         light = lift_shadows(light, -SHADOW_GAIN * float(darkness.light.mean()))
     if lamps is not None:
@@ -460,7 +465,7 @@ def add_moon(light, rng):
     columns = slice(max(0, int(x - radius) - 1), int(x + radius) + 2)
     disc = np.clip(radius - distance[rows, columns] + 0.5, 0, 1)
     spots = smooth_field(rng, disc.shape, int(max(8, 5 * disc.shape[0] / radius)))
-    face = rng.uniform(0.4, 0.95) * (0.5 + 0.5 * spots) * colour
+    face = np.minimum(rng.uniform(0.4, 1.2) * (0.6 + 0.4 * spots) * colour, 1)
     light[:, rows, columns] += disc * (face - light[:, rows, columns])
 
 

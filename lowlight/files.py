@@ -20,10 +20,11 @@ from PIL.ExifTags import Base
 
 from lowlight.hdr import HLG, PQ, hdr_to_sdr
 from lowlight.kinds import (END_OF_JPEG, HEIC, JPEG_START, MAX_PIXELS, PACKAGES, RAW,
-                            TIFF_STARTS, check_pixels, first_directory, kind_of,
-                            looks_like_clip, no_warnings, open_file, opened, quiet_stderr)
-from lowlight.photo import (BAND, TILE, colour_as_before, eight_bits, enhance, mean_luma,
-                            quantise)
+                            TIFF_STARTS, check_pixels, first_directory, is_cut_off,
+                            kind_of, looks_like_clip, no_warnings, open_file, opened,
+                            quiet_stderr)
+from lowlight.photo import (BAND, TILE, ceil_div, colour_as_before, eight_bits, enhance,
+                            mean_luma, quantise)
 from lowlight.tags import (PNG_HEADER, Tags, colour_numbers, exif_directory,
                            hdr_transfer_of_png, iptc_segment, load_tags, orientation_of,
                            png_info, png_tags, tag_info, tags_for_jpeg, with_sides)
@@ -34,7 +35,7 @@ WRITTEN = JPEG | TIFF | {".png", ".webp", ".bmp"}
 SIXTEEN_BIT_FORMATS = {".png"} | TIFF
 ALPHA_FORMATS = {".png", ".webp"} | TIFF
 MP_ENTRIES = 0xB002     # of JPEGs with several pictures, which phones' previews are too
-SEVERAL_PICTURES = {"GIF", "PNG", "WEBP", "TIFF", "AVIF"}   # formats of Pillow
+SEVERAL_PICTURES = {"GIF", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"}   # formats of Pillow
 GREY_MODES = {"1", "L", "LA", "La"}             # of Pillow
 PREMULTIPLIED_ALPHA, STRAIGHT_ALPHA = 1, 2      # values of TIFF's tag ExtraSamples
 LARGEST_SIDE = {**dict.fromkeys(JPEG, 65500), ".webp": 16383}       # pixels
@@ -138,7 +139,7 @@ def read_picture(path, depth=8):
     check_package(path, kind)
     try:
         if kind == "raw":
-            return picture_of_samples(develop(path, depth))
+            return develop(path, depth)
         return with_depth(read_whole_or_mended(path, kind, depth), depth)
     except Image.DecompressionBombError:
         raise ValueError(f"{path}: refused, more than {MAX_PIXELS:,} "
@@ -249,6 +250,7 @@ def describe(error):
     """Type and first line of an exception; C libraries give several lines, or bytes."""
     text = error.args[0] if error.args else ""
     text = text.decode(errors="replace") if isinstance(text, bytes) else str(error)
+    text = getattr(error, "detail", text)               # what libvips says
     line = text.strip().partition("\n")[0].partition(" <_io.")[0]      # an open file
     return f"{type(error).__name__}: {line}"
 
@@ -256,6 +258,7 @@ def describe(error):
 def read_eight_bits(source, kind):
     """The photo file `source` as a Picture of uint8, by Pillow."""
     with opened(source, kind) as image:
+        check_channels(image)
         with quiet_stderr() if image.format == "TIFF" else contextlib.nullcontext():
             image.load()
             is_grey = image.mode in GREY_MODES or image.mode.startswith(("I", "F"))
@@ -264,6 +267,17 @@ def read_eight_bits(source, kind):
         if image.format in ("TIFF", "HEIF"):    # turned while they are loaded
             return picture
         return upright(picture, orientation_of(tag_info(image, source)))
+
+
+def check_channels(image):
+    """OSError for a PSD with more channels than colours, such as saved selections.
+
+    Pillow shifts its colours against each other.
+    """
+    if image.format == "PSD":
+        image.fp.seek(12)
+        if int.from_bytes(image.fp.read(2), "big") > len(image.getbands()):
+            raise OSError("a PSD with more channels than colours")
 
 
 def row_bands(image):
@@ -358,8 +372,11 @@ def read_sixteen_bits(source, kind, depth):
 
 def read_deep_heic(source, depth):
     """A HEIC photo of 10 or 12 bits as a Picture of uint16, one in HDR of uint8; None
-    for others, and where `depth` asks for 8 bits."""
+    for others, and where `depth` asks for 8 bits. OSError if its end is lost."""
     import pillow_heif
+    with open_file(source) as file:
+        if is_cut_off(file):
+            raise OSError("the end of the file is lost")
     image = pillow_heif.open_heif(source, convert_hdr_to_8bit=False)
     check_pixels(*image.size)
     if image.mode not in ("RGB;16", "RGBA;16"):
@@ -419,7 +436,8 @@ def read_deep_scan(source, alpha_follows, orientation):
         colours = 3 if image.interpretation == "rgb16" else 1
         has_alpha = image.bands > colours and alpha_follows
         samples = image[:colours + has_alpha].numpy()   # without channels of other use
-    samples = samples.reshape(*samples.shape[:2], -1)   # one channel comes without axis
+    # NumPy gets one channel, and one pixel, without their axes.
+    samples = samples.reshape(image.height, image.width, -1)
     return upright(picture_of_samples(samples), orientation)
 
 
@@ -432,13 +450,16 @@ def vips_source(file):
 
 
 def develop(path, depth):
-    """The raw file `path` as sRGB (H, W, 3) of `depth` bits, as dark as it was; (H, W, 1)
-    if the camera sees no colour."""
+    """The raw file `path` as a Picture in sRGB of `depth` bits, as dark as it was."""
     import rawpy
     with open(path, "rb") as file, quiet_stderr(), rawpy.imread(file) as raw:
         check_pixels(raw.sizes.raw_width, raw.sizes.raw_height)
-        return raw.postprocess(use_camera_wb=True, no_auto_bright=True,
-                               output_bps=depth, gamma=(2.4, 12.92))    # sRGB's curve
+        rows = raw.raw_image_visible
+        has_end = rows[-ceil_div(len(rows), 50):].any()     # noise alone is more than 0
+        samples = raw.postprocess(use_camera_wb=True, no_auto_bright=True,
+                                  output_bps=depth, gamma=(2.4, 12.92))    # sRGB's curve
+    note = "" if has_end else f"{path}: holds only zeros at its end, and may have lost it"
+    return picture_of_samples(samples)._replace(note=note)
 
 
 # Writing
@@ -587,9 +608,9 @@ def brightness_note(path, photo, brightness):
             "had from its pure black and white")
 
 
-def pictures_note(path):
+def pictures_note(path, kind):
     """Empty unless `path` is an animation, has several pages or is seen by two eyes."""
-    with contextlib.suppress(Exception), opened(path) as image:
+    with contextlib.suppress(Exception), opened(path, kind) as image:
         frames = getattr(image, "mpinfo", {}).get(MP_ENTRIES, ())   # of JPEG
         is_stereo = any("Multi-Frame" in frame["Attribute"]["MPType"] for frame in frames)
         if is_stereo or image.format in SEVERAL_PICTURES and image.is_animated:
@@ -617,7 +638,7 @@ def enhance_photo(network, path, target, settings=Settings()):
     picture = enhance_picture(network, read_picture(path, depth), settings)
     photo, alpha = picture.photo, picture.alpha
     tags = load_tags(path, picture.is_grey)
-    notes = [picture.note, pictures_note(path) if kind == "other" else "",
+    notes = [picture.note, "" if kind == "raw" else pictures_note(path, kind),
              brightness_note(target, photo, settings.brightness)]
     if alpha is not None and target.suffix.lower() in WRITTEN - ALPHA_FORMATS:
         alpha = None

@@ -44,6 +44,7 @@ XMP_OF_MORE = re.compile(       # of clips, depth and gain maps that follow in t
 PREVIEW_START, PREVIEW_LENGTH = 0x0201, 0x0202  # tags of EXIF's second directory
 RAW_AS_TIFF = {b"IIRO": b"II*\0", b"IIRS": b"II*\0", b"MMOR": b"MM\0*",  # Olympus
                b"IIU\0": b"II*\0"}              # Panasonic: TIFF under another start
+PANASONIC_PREVIEW = 0x2E                        # tag with a JPEG, whose EXIF says more
 ISO_FORMATS = {"HEIF", "AVIF"}                  # of Pillow
 NCLX = re.compile(rb"colrnclx(....)", re.DOTALL)        # of HEIC and AVIF
 DISPLAY_P3 = 12                                 # primaries in ITU-T H.273
@@ -159,18 +160,25 @@ def starts_as_png(path):
 
 
 def raw_exif(path):
-    """EXIF bytes of a raw file: of its directories or, of Fujifilm, of its preview."""
+    """EXIF bytes of a raw file: of its directories or, of some makers, its preview."""
     content = bytearray(path.read_bytes())
     if content[4:8] == b"ftyp":
         return directory_bytes(canon_directory(content))
     if content.startswith(b"FUJIFILMCCD-RAW"):
         start, length = struct.unpack_from(">LL", content, 84)
-        with Image.open(io.BytesIO(content[start:start + length])) as preview:
-            return image_exif(preview)
+        return exif_of_preview(content[start:start + length])
     content[:4] = RAW_AS_TIFF.get(bytes(content[:4]), content[:4])
     exif = Image.Exif()
     exif.load_from_fp(io.BytesIO(content))
+    if PANASONIC_PREVIEW in exif:
+        return exif_of_preview(exif[PANASONIC_PREVIEW])
     return directory_bytes(describing(exif))
+
+
+def exif_of_preview(preview):
+    """EXIF bytes of the preview in a raw file, given as the bytes of a JPEG."""
+    with Image.open(io.BytesIO(preview)) as image:
+        return image_exif(image)
 
 
 def canon_directory(content):

@@ -2,7 +2,6 @@
 import shutil
 import struct
 import sys
-import zlib
 from pathlib import Path
 
 import numpy as np

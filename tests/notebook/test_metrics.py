@@ -83,7 +83,8 @@ def test_ssim_in_the_loss_is_the_metric(rng):
 
 
 def test_ssim_in_the_loss_takes_any_size_inside_evaluate(tmp_path, rng):
-    """Sizes are unknown when Keras compiles, and a photo may be a single pixel: its margin is not."""
+    """Sizes are unknown when Keras compiles, and a photo may be a single pixel: its margin
+    is not."""
     pairs = [cnn.Pair(str(size), *[write_photo(
         tmp_path / f"{side}/{size}.png", rng.integers(0, 255, (*size, 3)).astype(np.uint8))
         for side in ("low", "high")]) for size in ((40, 7), (30, 24), (1, 1))]

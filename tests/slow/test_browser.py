@@ -1,6 +1,7 @@
 """The notebook in JupyterLab, run and used in a real browser, and as a static page.
 
-It learns from good photos alone. Set SCREENSHOTS to a folder to keep pictures of what the browser shows.
+It learns from good photos alone. Set SCREENSHOTS to a folder to keep pictures of what the
+browser shows.
 """
 import contextlib
 import csv

@@ -141,14 +141,17 @@ def test_uneven_light_stays_in_part_and_shadows_are_lifted_three_stops_at_most(r
     assert np.median(normal) < 200
 
 
-def test_a_lit_subject_keeps_its_tones_in_both_photos(rng):
+@pytest.mark.parametrize("depth, lift", [(4.0, 2.0), (7.0, camera.MOST_LIFT)])
+def test_a_lit_subject_keeps_its_tones_and_the_dark_around_it_is_lifted(rng, depth, lift):
     photo = rng.integers(90, 220, (200, 240, 3)).astype(np.uint8)
-    spot = Spot(0.5, 0.5, 0.3, 0.3, 0.05, 7.0)
+    spot = Spot(0.5, 0.5, 0.3, 0.3, 0.05, depth)
     low, normal = camera.darken(photo, rng, Darkness(spot=spot))
     inner, outer = (slice(80, 120), slice(100, 140)), (slice(0, 20), slice(0, 240))
     for result in (low, normal):
         assert np.array_equal(result[inner], photo[inner])
-    assert low[outer].mean() < normal[outer].mean() < photo[outer].mean() / 3
+    for result, stops in ((low, -depth), (normal, lift - depth)):
+        change = np.log2(linear(result[outer]).mean() / linear(photo[outer]).mean())
+        assert change == pytest.approx(stops, abs=0.1)
 
 
 def test_a_crop_lies_in_its_part_of_light_and_lamps(rng):

@@ -7,8 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-import zlib
-from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -141,6 +139,8 @@ def test_first_frame_upright(tmp_path, rng):
 @pytest.mark.parametrize("size", [(1, 1), (10, 20000)])
 def test_extreme_shapes(tmp_path, rng, size):
     assert saved(tmp_path, Image.fromarray(noise(rng, *size))).shape == (*size, 3)
+    grey = Image.fromarray(noise(rng, *size, dtype=np.uint16)[..., 0])
+    assert saved(tmp_path, grey).shape == (*size, 3)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.heic", "a.dng"])
@@ -173,6 +173,28 @@ def test_a_cut_off_photo_is_refused(tmp_path, rng, name, depth, capfd):
     with pytest.raises(ValueError, match=f"{name}: not a readable photo.*replace it"):
         load_photo(path, depth)
     assert capfd.readouterr().err == ""
+
+
+def test_a_heic_of_tiles_that_has_lost_some_is_refused(tmp_path, rng):
+    """As phones write them; libheif makes lost tiles green."""
+    write_heic(tmp_path / "a.heic", noise(rng, 200, 300), tile_size=64)
+    content = (tmp_path / "a.heic").read_bytes()
+    (tmp_path / "a.heic").write_bytes(content[:-5])
+    picture = files.read_picture(tmp_path / "a.heic")
+    assert "a.heic: the end of the file is missing" in picture.note
+    (tmp_path / "a.heic").write_bytes(content[:len(content) // 2])
+    with pytest.raises(ValueError, match="a.heic: not a readable photo.*end of the file"):
+        load_photo(tmp_path / "a.heic")
+
+
+def test_a_raw_file_filled_up_with_zeros_is_noted(tmp_path):
+    """As rescued from a card; LibRaw makes what is lost black, and says nothing."""
+    pytest.importorskip("rawpy")
+    write_dng(tmp_path / "a.dng", 6554)                 # 100 x 150 pixels of 16 bits
+    content = (tmp_path / "a.dng").read_bytes()
+    (tmp_path / "a.dng").write_bytes(content[:-15000] + bytes(15000))
+    result = files.enhance_photo(NETWORK, tmp_path / "a.dng", tmp_path / "a.png")
+    assert "a.dng: holds only zeros at its end" in result.note
 
 
 @pytest.mark.parametrize("name, options", [
@@ -217,6 +239,29 @@ def test_a_cut_tiff_whose_tags_are_lost_is_refused(tmp_path, rng):
     content = (tmp_path / "a.tif").read_bytes()
     (tmp_path / "a.tif").write_bytes(content[:-20])
     with pytest.raises(ValueError, match="a.tif: not a readable photo"):
+        load_photo(tmp_path / "a.tif")
+
+
+def test_a_psd_with_more_channels_than_colours_is_refused(tmp_path, rng):
+    """As with a saved selection; Pillow shifts its colours against each other."""
+    planes = noise(rng, 20, 30).transpose(2, 0, 1)
+    for extra in (0, 2):                                # one would be alpha
+        channels = np.concatenate([planes, planes[:extra]])
+        header = struct.pack(">4sH6xHLLHH", b"8BPS", 1, len(channels), 20, 30, 8, 3)
+        (tmp_path / f"{extra}.psd").write_bytes(
+            header + bytes(12) + struct.pack(">H", 0) + channels.tobytes())
+    photo = load_photo(tmp_path / "0.psd")
+    assert np.array_equal(photo, planes.transpose(1, 2, 0))
+    with pytest.raises(ValueError, match="2.psd: .*more channels than colours"):
+        load_photo(tmp_path / "2.psd")
+
+
+def test_what_libvips_says_is_named(tmp_path, rng):
+    """And not only that it was "unable to write to memory"."""
+    planes = noise(rng, 40, 50, dtype=np.uint16).transpose(2, 0, 1)
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="rgb", tile=(16, 16),
+                     planarconfig="separate")
+    with pytest.raises(ValueError, match="a.tif: .*separate planes not supported"):
         load_photo(tmp_path / "a.tif")
 
 
@@ -1058,6 +1103,16 @@ def test_a_photo_larger_than_memory_is_not_called_unreadable(tmp_path, rng, monk
 def test_a_photo_that_becomes_sdr_loses_the_profile_of_hdr():
     assert with_numbers(SRGB, 9, 16) == with_numbers(SRGB, 9, 18) == b""
     assert with_numbers(SRGB, 9, 13) == with_numbers(SRGB, None, None) == SRGB
+
+
+def test_pictures_behind_the_first_of_a_heic_are_noted(tmp_path, rng):
+    """As in a spatial photo, one for each eye."""
+    pictures = pytest.importorskip("pillow_heif").HeifFile()
+    for is_noted in (False, True):
+        pictures.add_from_pillow(Image.fromarray(noise(rng, 20, 30)))
+        pictures.save(tmp_path / "a.heic")
+        result = files.enhance_photo(NETWORK, tmp_path / "a.heic", tmp_path / "b.jpg")
+        assert ("a.heic: holds several pictures" in result.note) == is_noted
 
 
 def test_a_photo_for_two_eyes_is_noted(tmp_path, rng):

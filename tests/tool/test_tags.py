@@ -171,6 +171,19 @@ def test_tags_of_raw_files_of_fujifilm(tmp_path):
     assert exif[0x0112] == 1
 
 
+def test_tags_of_raw_files_of_panasonic(tmp_path):
+    """From the preview, as of Fujifilm: around it there is less, such as no ISO."""
+    exif = Image.Exif()
+    exif[0x0112], exif.get_ifd(0x8769)[0x8827] = 6, 800
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.jpg", exif=exif)
+    preview = (tmp_path / "a.jpg").read_bytes()
+    directory = struct.pack("<L H HHLL L", 8, 1, 0x2E, 7, len(preview), 26, 0)
+    (tmp_path / "a.rw2").write_bytes(b"IIU\0" + directory + preview)
+    exif = Image.Exif()
+    exif.load(load_tags(tmp_path / "a.rw2").exif)
+    assert (exif[0x0112], exif.get_ifd(0x8769)[0x8827]) == (1, 800)
+
+
 def test_exif_that_ends_with_its_first_directory_is_kept():
     directory = struct.pack("<HHHLHH", 1, 0x0112, 3, 1, 6, 0)
     upright = tags.upright_exif(b"II*\0" + struct.pack("<L", 8) + directory)
