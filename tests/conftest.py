@@ -22,6 +22,9 @@ PLACES = (os.environ.get("LOL"), ROOT / "dataset/lol", ROOT.parent / "shared/lol
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LOL = next((Path(place) for place in PLACES if place and Path(place).is_dir()), None)
 
+# No progress is ever enough: the rate falls after epoch 3, the run stops after epoch 4.
+IMPATIENT = {"epochs": 8, "min_progress": 9.0, "patience_lr": 2, "patience": 3}
+
 load_once = cache(network.load)         # the tests of one process share what it returns
 
 
@@ -155,6 +158,32 @@ def small_run(folder, pairs, hook=None, scope=contextlib.nullcontext, resume=Fal
         keras.config.set_dtype_policy("float32")
     return Run(folder, cnn.read_history(folder / "history.csv"),
                model.history.history, snapshots, validation)
+
+
+@pytest.fixture(scope="session")
+def run_and_killed(tmp_path_factory, small_pairs):
+    """A run to its end, and a copy of its folder as a kill would have left it, when the
+    history had a row more than the saved state."""
+    from lowlight import cnn
+    folder, killed = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("killed")
+
+    def copy(model, epoch, batch):
+        if (epoch, batch) == (3, None):
+            shutil.copytree(folder, killed, dirs_exist_ok=True)
+    run = small_run(folder, small_pairs, copy, **IMPATIENT)
+    assert len(cnn.read_history(killed / "history.csv")) == 3
+    return run, killed
+
+
+@pytest.fixture
+def run(run_and_killed):
+    return run_and_killed[0]
+
+
+@pytest.fixture
+def killed(run_and_killed, tmp_path):
+    """The folder of a killed run, to go on in."""
+    return shutil.copytree(run_and_killed[1], tmp_path / "killed")
 
 
 @pytest.fixture(scope="module")
