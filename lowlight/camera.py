@@ -406,7 +406,7 @@ def draw_darkness(rng, kind, window=WHOLE):
         light = -rng.uniform(0, 5) * rng.random(rng.integers(2, 6, 2))
         light -= light.max()
     if kind == "spot":
-        stops = rng.uniform(0, 0.4) if rng.random() < 0.7 else rng.uniform(0.4, 2.5)
+        stops = 0.0 if rng.random() < 0.7 else rng.uniform(0, 2.5)
         spot = draw_spot(rng, window)
     else:
         lamps = draw_lamps(rng, window, stops)
@@ -494,7 +494,7 @@ def add_land(light, rng):
 def night_sky(rng, shape=(320, 400)):
     """uint8 (H, W, 3): a made night sky as a person would want to see it, dark."""
     level = log_uniform(rng, 0.003, 0.025)      # linear light: levels 9 to 43
-    colour = np.float32(rng.uniform((0.4, 0.5, 0.6), (1, 0.9, 1.2)))
+    colour = np.float32(rng.uniform((0.4, 0.5, 0.4), (1.4, 1, 1.2)))
     slope = np.linspace(1, rng.uniform(0.5, 3), shape[0], dtype=np.float32)
     light = np.empty((3, *shape), np.float32)
     light[:] = level * colour[:, None, None] * slope[:, None]
@@ -515,8 +515,8 @@ def night_sky(rng, shape=(320, 400)):
 
 
 def draw_night(rng):
-    """A Darkness for a made night: at most three stops, for every third next to none."""
-    stops = rng.uniform(0, 0.3) if rng.random() < 1 / 3 else rng.uniform(0, MOST_LIFT)
+    """A Darkness for a made night: none for every second, else at most three stops."""
+    stops = 0.0 if rng.random() < 0.5 else rng.uniform(0, MOST_LIFT)
     return Darkness(stops, **draw_sensor(rng))
 
 

@@ -30,6 +30,23 @@ from recipe import cnn, keras
 from scores import darkened, split_known
 
 
+class TintedPairs(cnn.PairCrops):
+    """A source of crops: pairs; for half of the crops the dark photo has another tint.
+
+    Else the network takes a bluish dark room for a night sky, which should stay dark.
+    """
+
+    def crop(self, number, side, rng):
+        low, normal, thumbnail, window = super().crop(number, side, rng)
+        if rng.random() < 0.5:
+            return low, normal, thumbnail, window
+        gains = np.exp(rng.normal(0, 0.3, 3))
+        gains = np.float32(gains / gains.mean())
+        rounding = rng.random(low.shape, np.float32)    # to the level below or above
+        low = np.minimum(low * gains + rounding, 255).astype(np.uint8)
+        return low, normal, np.minimum(thumbnail * gains, 1), window
+
+
 class Score(keras.callbacks.Callback):
     """At the end of each epoch: saves the weights and adds a row to history.csv."""
 
@@ -86,7 +103,7 @@ def main():
     if options.stage != "1":
         train, validation = split_known(train, validation + test)
     clean = cnn.find_clean(options.clean)
-    pairs = cnn.PairCrops(train)
+    pairs = TintedPairs(train)
     sources = [pairs] * options.pairs + [cnn.DarkenedCrops(clean[0])]
     if options.stage == "lol":
         sources = [pairs]
