@@ -34,9 +34,8 @@ def test_an_untrained_model_returns_the_photo_at_any_size(rng):
         assert np.array_equal(cnn.brighten(model, photo), photo)
 
 
-@pytest.mark.parametrize("widths, blocks", [((8, 8, 8), 1), ((8, 8, 8, 8), 2)])
-def test_strips_of_a_large_photo_make_the_same_photo(rng, random_model, widths, blocks):
-    model = random_model(widths, blocks)
+def test_strips_of_a_large_photo_make_the_same_photo(rng, random_model):
+    model = random_model((8, 8, 8, 8), blocks=2)
     model.run_eagerly = True            # for so few photos faster than tracing
     photo, _ = noise(rng, 500, 20)
     whole = cnn.brighten(model, photo).astype(int)
@@ -81,10 +80,9 @@ def extreme_photos(rng):
     yield rng.integers(0, 2, shape).astype(np.uint8) * 255
 
 
-@pytest.mark.parametrize("spread", [1.0, 30.0])
-def test_the_output_is_bounded_whatever_comes_in(rng, random_model, spread):
+def test_the_output_is_bounded_whatever_comes_in(rng, random_model):
     """Whatever the weights, and with the thumbnail of any other photo."""
-    model, photos = random_model((8, 8), spread=spread), list(extreme_photos(rng))
+    model, photos = random_model((8, 8), spread=30.0), list(extreme_photos(rng))
     model.run_eagerly = True
     thumbnails, spans = [cnn.make_thumbnail(photo) for photo in photos], []
     for photo in photos:
