@@ -134,10 +134,18 @@ def test_the_static_page(browser, tmp_path):
         page.close()
 
 
+def answer(dialog):
+    """Press the button that a dialog offers first, and say what it was about."""
+    print(dialog.inner_text())
+    dialog.locator(".jp-mod-accept").click()
+
+
 @pytest.fixture(scope="module")
 def page(browser, lab):
     page = browser.new_page(viewport=DESKTOP)
     page.set_default_timeout(1000 * PATIENCE)
+    # Where the machine is busy, JupyterLab may ask about its kernel or its server.
+    page.add_locator_handler(page.locator(".jp-Dialog"), answer)
     page.goto(lab)
     page.locator(".jp-Notebook .jp-CodeCell").nth(20).wait_for()
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
