@@ -124,10 +124,8 @@ def light_field(darkness, shape, window=WHOLE):
 
 def lifted_field(field, spot):
     """What of a light field a person would keep: a share of it, or all but MOST_LIFT."""
-    if spot is None:
-        return np.minimum(field * UNEVENNESS_KEPT, field + MOST_LIFT)
-    lift = min(spot.depth * SPOT_LIFT, MOST_LIFT)
-    return field * (1 - lift / spot.depth)
+    kept = 1 - SPOT_LIFT if spot else UNEVENNESS_KEPT
+    return np.minimum(field * kept, field + MOST_LIFT)
 
 
 def lift_shadows(light, stops):

@@ -181,7 +181,7 @@ def result_suffix(path, kind=None, depth=8):
         return f".{kind}"
     if suffix in files.RAW | files.HEIC:
         return ".jpg" if depth == 8 else ".tif"
-    if depth == 8 and kinds.is_jpeg(path):            # .mpo, .jpg_large, no suffix at all
+    if depth == 8 and kinds.is_jpeg(path):      # .mpo, .jpg_large, no suffix at all
         return ".jpg"
     return ".png"
 

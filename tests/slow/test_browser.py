@@ -135,7 +135,7 @@ def test_the_static_page(browser, tmp_path):
 
 
 def answer(dialog):
-    """Press the button that a dialog offers first, and say what it was about."""
+    """Press the button that a dialog suggests, and print what it was about."""
     print(dialog.inner_text())
     dialog.locator(".jp-mod-accept").click()
 
