@@ -359,10 +359,10 @@ def photos_by_role(root):
     found = {"low": {}, "normal": {}, None: {}}
     for path in list_photos(root):
         own_role, name, short = role_and_names(path)
-        role_by_name = role(path.stem)[0] or role(path.stem.rstrip("-_ 0123456789"))[0]
-        if not own_role and role_by_name:       # 7_low or low_7 in another folder
-            own_role = role_by_name
-            name = short = plain_name(path.with_suffix("").as_posix())
+        if not own_role:                # 7_low or low_7 in another folder
+            own_role = role(path.stem)[0] or role(path.stem.rstrip("-_ 0123456789"))[0]
+            if own_role:
+                name = short = plain_name(path.with_suffix("").as_posix())
         found[own_role].setdefault((name, short.lower()), []).append(Path(root, path))
     photos = {name: ([], normals) for (name, _), normals in found["normal"].items()}
     bright = {name.lower(): name for name in photos}
