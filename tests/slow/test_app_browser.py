@@ -137,10 +137,17 @@ def result_link(page, name):
 def download(page, name, target):
     """Wait for the result of this name and download it to `target`."""
     wait_for(page, result_link(page, name))
-    with page.expect_download() as waiting:
+    downloads, clicks = [], 0
+    page.once("download", lambda found: downloads.append(found))
+    while not downloads:            # a click is lost on a link that is drawn anew
+        assert clicks < 10, f"{name} is not downloaded"
         result_link(page, name).first.click()
-    assert waiting.value.suggested_filename == name
-    waiting.value.save_as(target)
+        clicks += 1
+        for _ in range(60):
+            if not downloads:
+                page.wait_for_timeout(500)
+    assert downloads[0].suggested_filename == name
+    downloads[0].save_as(target)
     return target
 
 

@@ -136,16 +136,17 @@ def test_the_static_page(browser, tmp_path):
 
 def answer(dialog):
     """Press the button that a dialog suggests, and print what it was about."""
-    print(dialog.inner_text())
-    dialog.locator(".jp-mod-accept").click()
+    with contextlib.suppress(playwright.Error):         # it may be gone by now
+        print(dialog.inner_text(timeout=10_000))
+        dialog.locator(".jp-mod-accept").click(timeout=10_000)
 
 
 @pytest.fixture(scope="module")
 def page(browser, lab):
     page = browser.new_page(viewport=DESKTOP)
     page.set_default_timeout(1000 * PATIENCE)
-    # Where the machine is busy, JupyterLab may ask about its kernel or its server.
-    page.add_locator_handler(page.locator(".jp-Dialog"), answer)
+    # Where the machine is busy, JupyterLab may ask about its kernel, again and again.
+    page.add_locator_handler(page.locator(".jp-Dialog").last, answer, no_wait_after=True)
     page.goto(lab)
     page.locator(".jp-Notebook .jp-CodeCell").nth(20).wait_for()
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
