@@ -1,7 +1,7 @@
 """Write before_after.jpg: photos without a partner, by the released weights and the tool.
 
-The sample photos of scikit-image and scikit-learn, which the released weights have never
-seen, darkened by the camera model of the package; above what the camera saw,
+The sample photos of scikit-image and scikit-learn, which the released weights were not
+trained on, darkened by the camera model of the package; above what the camera saw,
 below what `lowlight` makes of it, as large as the photos are shown.
 """
 from pathlib import Path

@@ -31,9 +31,9 @@ SRGB_OF_STEP = np.where(LIGHT_STEPS <= 0.0031308, LIGHT_STEPS * 12.92, 1.055 * n
 NORMAL_QUANTILES = np.float32([                 # one for each uint16
     NormalDist().inv_cdf((number + 0.5) / 65536) for number in range(65536)])
 
-UNEVENNESS_KEPT = 0.9       # of uneven light, in stops, that the bright photo keeps; less
+UNEVENNESS_KEPT = 0.85      # of uneven light, in stops, that the bright photo keeps; less
                             # of it teaches the network to see uneven light in a plain sky
-SHADOW_GAIN = 0.7           # of the mean unevenness, in stops: gain of a curve for the
+SHADOW_GAIN = 1.2           # of the mean unevenness, in stops: gain of a curve for the
                             # whole photo
 SPOT_LIFT = 0.5             # of the depth of the dark around a lit subject; where that
                             # stays dark, the network learns dark rings around lights

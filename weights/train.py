@@ -30,21 +30,34 @@ from recipe import cnn, keras
 from scores import darkened, split_known
 
 
-class TintedPairs(cnn.PairCrops):
-    """A source of crops: pairs; for half of the crops the dark photo has another tint.
+GAIN_SHARE = 0.25       # of the loss: stops by which the gain changes in flat places
+FLAT_STOPS = 0.15       # what the dark photo may change by in 16 pixels to be flat
 
-    Else the network takes a bluish dark room for a night sky, which should stay dark.
-    """
 
-    def crop(self, number, side, rng):
-        low, normal, thumbnail, window = super().crop(number, side, rng)
-        if rng.random() < 0.5:
-            return low, normal, thumbnail, window
-        gains = np.exp(rng.normal(0, 0.3, 3))
-        gains = np.float32(gains / gains.mean())
-        rounding = rng.random(low.shape, np.float32)    # to the level below or above
-        low = np.minimum(low * gains + rounding, 255).astype(np.uint8)
-        return low, normal, np.minimum(thumbnail * gains, 1), window
+def stops_of_places(photos):
+    """Blurred luma of photos (B, H, W, 3) in [0, 1], in stops: a place each 8 pixels."""
+    luma = keras.ops.tensordot(photos, keras.ops.convert_to_tensor(
+        cnn.LUMA, "float32"), axes=1)[..., None]
+    means = keras.ops.average_pool(luma, pool_size=16, strides=8)
+    # As of harm.clouds: three levels more, for the sake of noise; level ** 2.2 is light.
+    return 2.2 / np.log(2) * keras.ops.log(255 * keras.ops.relu(means) + 3)
+
+
+def differences(places):
+    """Of (B, H, W, 1): between places 16 pixels apart, down and across."""
+    return places[:, 2:] - places[:, :-2], places[:, :, 2:] - places[:, :, :-2]
+
+
+class EvenGain(keras.Model):
+    """A model that pays for a gain that changes where the dark photo is flat: clouds."""
+
+    def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        before, after = stops_of_places(x[0]), stops_of_places(y_pred)
+        for slope, change in zip(differences(before), differences(after - before)):
+            flat = keras.ops.exp(-keras.ops.square(slope / FLAT_STOPS))
+            loss += GAIN_SHARE * keras.ops.mean(flat * keras.ops.abs(change))
+        return loss
 
 
 class Score(keras.callbacks.Callback):
@@ -103,7 +116,7 @@ def main():
     if options.stage != "1":
         train, validation = split_known(train, validation + test)
     clean = cnn.find_clean(options.clean)
-    pairs = TintedPairs(train)
+    pairs = cnn.PairCrops(train)
     sources = [pairs] * options.pairs + [cnn.DarkenedCrops(clean[0])]
     if options.stage == "lol":
         sources = [pairs]
@@ -112,6 +125,7 @@ def main():
     keras.utils.set_random_seed(options.seed)
     keras.config.set_dtype_policy(options.precision)
     model = cnn.build_model()
+    model = EvenGain(model.inputs, model.outputs[0], name=model.name)
     if options.start:
         model.set_weights(cnn.load_model(options.start).get_weights())
     model.compile(loss=cnn.l1_ssim, jit_compile=False, optimizer=keras.optimizers.Adam(

@@ -15,7 +15,7 @@ RELEASED = ROOT / "lowlight/weights"
 STAGE_1 = ROOT / "weights/stage1.keras"
 
 # PSNR (dB), SSIM, PSNR with GT-mean. New weights: measure anew, here and in weights/README.md.
-RELEASED_ON_SAMPLE = (27.10, 0.876, 30.52)
+RELEASED_ON_SAMPLE = (27.08, 0.874, 30.88)
 STAGE_1_ON_LOL = (21.67, 0.866, 24.66)
 
 
