@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,12 @@ def lab(folder, tmp_path_factory):
     while socket.socket().connect_ex(("127.0.0.1", port)):
         assert server.poll() is None
         time.sleep(0.5)
+    # A kernel that runs is taken; where the machine is busy, JupyterLab asks for one.
+    session = {"path": NOTEBOOK.name, "name": NOTEBOOK.name, "type": "notebook",
+               "kernel": {"name": "python3"}}
+    urllib.request.urlopen(urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/sessions", json.dumps(session).encode(),
+        {"Authorization": f"token {token}"}), timeout=PATIENCE).close()
     yield f"http://127.0.0.1:{port}/lab/tree/CNN.ipynb?token={token}"
     server.terminate()
     try:
@@ -145,7 +152,7 @@ def answer(dialog):
 def page(browser, lab):
     page = browser.new_page(viewport=DESKTOP)
     page.set_default_timeout(1000 * PATIENCE)
-    # Where the machine is busy, JupyterLab may ask about its kernel, again and again.
+    # Where the machine is busy, JupyterLab may ask about its kernel or its server.
     page.add_locator_handler(page.locator(".jp-Dialog").last, answer, no_wait_after=True)
     page.goto(lab)
     page.locator(".jp-Notebook .jp-CodeCell").nth(20).wait_for()
