@@ -36,8 +36,7 @@ FLAT_STOPS = 0.15       # what the dark photo may change by in 16 pixels to be f
 
 def stops_of_places(photos):
     """Blurred luma of photos (B, H, W, 3) in [0, 1], in stops: a place each 8 pixels."""
-    luma = keras.ops.tensordot(photos, keras.ops.convert_to_tensor(
-        cnn.LUMA, "float32"), axes=1)[..., None]
+    luma = keras.ops.image.rgb_to_grayscale(photos)
     means = keras.ops.average_pool(luma, pool_size=16, strides=8)
     # As of harm.clouds: three levels more, for the sake of noise; level ** 2.2 is light.
     return 2.2 / np.log(2) * keras.ops.log(255 * keras.ops.relu(means) + 3)

@@ -83,13 +83,6 @@ def lab(folder, tmp_path_factory):
     while socket.socket().connect_ex(("127.0.0.1", port)):
         assert server.poll() is None
         time.sleep(0.5)
-    # A kernel that runs is taken; where the machine is busy, JupyterLab asks for one.
-    session = {"path": NOTEBOOK.name, "name": NOTEBOOK.name, "type": "notebook",
-               "kernel": {"name": "python3"}}
-    sessions = f"http://127.0.0.1:{port}/api/sessions?token={token}"
-    urllib.request.urlopen(urllib.request.Request(
-        sessions, json.dumps(session).encode(), {"Authorization": f"token {token}"}),
-        timeout=PATIENCE).close()
     yield f"http://127.0.0.1:{port}/lab/tree/CNN.ipynb?token={token}"
     server.terminate()
     try:
