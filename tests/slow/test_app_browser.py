@@ -3,6 +3,7 @@
 No test waits for a time: each waits as long as the page shows progress.
 """
 import base64
+import contextlib
 import re
 import socket
 import subprocess
@@ -137,17 +138,13 @@ def result_link(page, name):
 def download(page, name, target):
     """Wait for the result of this name and download it to `target`."""
     wait_for(page, result_link(page, name))
-    downloads, clicks = [], 0
-    page.once("download", lambda found: downloads.append(found))
-    while not downloads:            # a click is lost on a link that is drawn anew
-        assert clicks < 10, f"{name} is not downloaded"
-        result_link(page, name).first.click()
-        clicks += 1
-        for _ in range(60):
-            if not downloads:
-                page.wait_for_timeout(500)
-    assert downloads[0].suggested_filename == name
-    downloads[0].save_as(target)
+    for _ in range(10):             # a click is lost on a link that is drawn anew
+        with contextlib.suppress(playwright.TimeoutError):
+            with page.expect_download(timeout=30_000) as waiting:
+                result_link(page, name).first.click()
+            break
+    assert waiting.value.suggested_filename == name
+    waiting.value.save_as(target)
     return target
 
 
