@@ -100,7 +100,7 @@ def brighten_photo(loaded, path, brightness, strength, folder):
     """
     if not path.exists():
         raise ValueError(f"{path}: deleted since it was dropped; drop it again")
-    if path.suffix.lower() in files.CLIPS | files.OTHER_CLIPS.keys():
+    if files.is_clip(path):
         raise ValueError(f"{path}: a clip; brighten it with the command `lowlight`")
     folder = Path(tempfile.mkdtemp(dir=folder))
     try:
@@ -238,8 +238,9 @@ def main(arguments=None):
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except OSError:
-        print("error: the port is taken; choose another with --port", file=sys.stderr)
+    except OSError as error:
+        print("error: the port is taken, or there is no room for uploads; choose another "
+              f"with --port, or make room ({error})", file=sys.stderr)
         return 2
     return 0
 

@@ -123,7 +123,7 @@ def light_field(darkness, shape, window=WHOLE):
 
 
 def lifted_field(field, spot):
-    """What of a light field a person would keep: a share of it, or all but MOST_LIFT."""
+    """The field that stays in the bright photo: a share, lifted by MOST_LIFT at most."""
     kept = 1 - SPOT_LIFT if spot else UNEVENNESS_KEPT
     return np.minimum(field * kept, field + MOST_LIFT)
 
@@ -155,7 +155,7 @@ def linear_light(photo):
 
 
 def sensor_light(light, darkness, field, lamps):
-    """Linear light (3, H, W) of a scene -> of it what reaches the sensor, the same shape.
+    """Linear light (3, H, W) of a scene -> the light that reaches the sensor, same shape.
 
     `field`: see `light_field`; `lamps`: light of the lamps; both may be None.
     """
@@ -217,8 +217,9 @@ def demosaic_noise(mosaic):
               + around[1:-1, :-2] + around[1:-1, 2:]) / 4
     for plane, site in ((padded[0], 1), (padded[2], 2)):    # first row, column with a site
         other = 3 - site
-        for part in (plane[site::2].T, plane):      # along the rows of sites, then across
-            part[other:-1:2] = (part[other - 1:-2:2] + part[other + 1::2]) / 2
+        rows = plane[site::2]               # those with sites; then the rows between
+        rows[:, other:-1:2] = (rows[:, other - 1:-2:2] + rows[:, other + 1::2]) / 2
+        plane[other:-1:2] = (plane[other - 1:-2:2] + plane[other + 1::2]) / 2
     return padded[:, 1:-1, 1:-1]
 
 
@@ -247,11 +248,6 @@ def record(light, darkness, rng):
         noise *= unit_noise(light.shape[1:], darkness.grain, rng)
         light = light + noise
     return to_photo(light, darkness.power)
-
-
-def darkest_channel(photo):
-    """(H, W, 3) -> (H, W): the least of the three."""
-    return np.minimum(np.minimum(photo[..., 0], photo[..., 1]), photo[..., 2])
 
 
 @lru_cache(maxsize=8)       # a crop and its thumbnail share one
@@ -385,12 +381,8 @@ def draw_spot(rng, window):
 
 def draw_kind(rng, kinds):
     """One of `kinds`, each as often as KINDS says."""
-    place = rng.random() * sum(KINDS[kind] for kind in kinds)
-    for kind in kinds:
-        place -= KINDS[kind]
-        if place < 0:
-            break
-    return kind
+    shares = np.array([KINDS[kind] for kind in kinds])
+    return rng.choice(list(kinds), p=shares / shares.sum())
 
 
 def draw_darkness(rng, kind, window=WHOLE):
@@ -573,7 +565,7 @@ def darken_crop(photo, cells, crop, rng):
         normal, window = cut_enlarged(photo, crop, rng)
         colour = draw_colour(rng)
         normal, cells = vary_colour(normal, **colour), vary_colour(cells, **colour)
-        overexposed = (darkest_channel(cells) > 0.97 * 255).mean()  # by an unknown amount
+        overexposed = (cells.min(axis=-1) > 0.97 * 255).mean()     # by an unknown amount
         kind = draw_kind(rng, KINDS)
         if kind == "as it is" or rng.random() < 20 * overexposed:
             return normal, normal, cells / np.float32(255), window

@@ -86,7 +86,7 @@ def share(open_ends=False):
 
 def names_file(out):
     """Whether `out` of the command line is the file of one result, not a folder."""
-    return bool(out and out.suffix.lower() in FILE_SUFFIXES and not out.is_dir())
+    return bool(out and out.suffix.lower() in FILE_SUFFIXES and not os.path.isdir(out))
 
 
 def out_error(options, found):
@@ -94,7 +94,7 @@ def out_error(options, found):
     if not names_file(options.out):
         return ""
     suffix = options.out.suffix.lower()
-    if len(found) > 1 or any(path.is_dir() for path in options.inputs):
+    if len(found) > 1 or any(map(os.path.isdir, options.inputs)):
         return f"--out {options.out}: is one file for several results; name a folder"
     if suffix not in files.WRITTEN | files.CLIPS:
         return (f"--out {options.out}: photos are written as JPEG, PNG, WebP, TIFF or BMP, "
@@ -121,7 +121,7 @@ def expand_wildcards(path):
     if os.path.lexists(path) or not set("*?[") & set(str(path)):
         return [path]                           # a file may well be called [1].png
     pattern = str(path)
-    if path.parent.is_dir():                    # and a folder [2026]
+    if os.path.isdir(path.parent):              # and a folder [2026]
         pattern = os.path.join(glob.escape(str(path.parent)), path.name)
     matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]
     return [match for match in matches if not passed_over(Path(match.name))] or [path]
@@ -139,7 +139,7 @@ def find_inputs(inputs, out=None):
     for path in inputs:
         paths += expand_wildcards(path)
     for path in paths:
-        if not path.is_dir() or is_locked(path):
+        if not os.path.isdir(path) or is_locked(path):
             found.append((path, Path(path.name)))
             continue
         if len(paths) > 1 and out and real(path) == real(out):
@@ -149,7 +149,7 @@ def find_inputs(inputs, out=None):
             inside = one.relative_to(path)
             made = (real(out) in real(one).parents if below_out
                     else out is None and one.stem.endswith(MADE))
-            if ((one.is_file() or is_locked(one)) and not made
+            if ((os.path.isfile(one) or is_locked(one)) and not made
                     and not passed_over(inside)):
                 found.append((one, inside))
     if out is None:
@@ -160,13 +160,13 @@ def find_inputs(inputs, out=None):
 
 
 def real(path):
-    """A path without links; unlike Path.resolve, it stands links that lead in circles."""
+    """A path without links; unlike Path.resolve, it takes links that form a circle."""
     return Path(os.path.realpath(path))
 
 
 def is_locked(path):
     """Whether `path` is a folder that may not be listed."""
-    return path.is_dir() and not os.access(path, os.R_OK | os.X_OK)
+    return os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK)
 
 
 def result_suffix(path, kind=None, depth=8):
@@ -187,7 +187,7 @@ def result_suffix(path, kind=None, depth=8):
 
 
 def identity(path):
-    """What tells one file from another where names do not: 1.JPG may be 1.jpg; or None."""
+    """Device and inode of a file, None if there is none: 1.JPG may be 1.jpg."""
     with contextlib.suppress(OSError):
         status = os.stat(path)
         return status.st_dev, status.st_ino
@@ -201,16 +201,17 @@ def result_path(path, below, options, taken):
     suffix = result_suffix(path, options.format, options.depth)
     target = (options.out / below.with_suffix(suffix) if options.out
               else path.with_name(f"{path.stem}{MADE}{suffix}"))
+    again = suffix if options.out else MADE         # MADE: a later call knows it by that
     while target in taken or identity(target) in taken:     # 1.nef beside 1.JPG
-        target = target.with_name(target.name + suffix)
+        target = target.with_name(f"{target.stem}{again}{suffix}")
     return target
 
 
 def enhance_file(loaded, path, target, options, on_frame):
     """Enhance one photo or clip; `on_frame` gets the megapixels of each frame."""
-    if path.exists() and not (path.is_file() or path.is_dir()):     # would never end
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
         raise ValueError(f"{path}: a pipe or a device; save what comes from it as a file")
-    if path.suffix.lower() in files.CLIPS | files.OTHER_CLIPS.keys():
+    if files.is_clip(path):
         from lowlight.clips import enhance_clip
         return enhance_clip(loaded, path, target, options.brightness, options.strength,
                             options.tile, on_frame)
@@ -226,7 +227,8 @@ def enhance_files(loaded, found, options, on_frame=lambda megapixels: None):
 
     The error is a ValueError or OSError that names file and remedy.
     """
-    taken, originals = set(), {real(path) for path, _ in found}
+    taken = set()
+    originals = {real(path) for path, _ in found}
     for path, below in found:
         target = result_path(path, below, options, taken)
         taken.add(target)
@@ -253,7 +255,7 @@ def open_closed_streams():
 
 def stop_as_by_ctrl_c():
     """Let `kill` and a closed terminal end the work as Ctrl-C does, which tidies up."""
-    for name in ("SIGTERM", "SIGHUP"):              # Windows has but the first
+    for name in ("SIGTERM", "SIGHUP"):              # Windows has only the first
         number = getattr(signal, name, None)
         if number and signal.getsignal(number) == signal.SIG_DFL:   # nohup ignores it
             with contextlib.suppress(ValueError):                   # in a thread
@@ -287,7 +289,9 @@ def main(arguments=None):
     if error := out_error(options, found):
         print(f"error: {error}", file=sys.stderr)
         return 2
-    start, done, failed, megapixels = time.perf_counter(), 0, 0, 0.0
+    start = time.perf_counter()
+    done = failed = 0
+    megapixels = 0.0
     bar = tqdm(total=len(found), unit="file", disable=None)     # silent in a pipe
 
     def on_frame(size):

@@ -18,6 +18,7 @@ from lowlight.photo import (LUMA, TILE, colour_as_before, enhance, make_thumbnai
                             mean_luma, quantise)
 
 BLACK = 1 / 255         # mean luma of a frame below which it shows only noise
+CUT = 0.15              # change of the tones, relative to how bright they are, that is a cut
 MOST_ABOVE = 1.08       # how much brighter a frame of a clip may be than as a photo
 
 CODERS = {"h264": ("libx264", {"crf": "18", "bf": "0"}),  # B-frames blur the last time
@@ -85,15 +86,14 @@ class ClipEnhancer:
     black frame, of which the network makes bright noise, keeps the gain of the last one.
 
     `frame_rate`: frames a second. `seconds`: time constant of the moving average, 0 for
-    none. `cut`: change of the tones, relative to how bright they are, from which on a
-    new scene begins. For the rest see `lowlight.enhance`.
+    none. For the rest see `lowlight.enhance`.
     """
 
     def __init__(self, network, frame_rate, brightness=None, strength=1.0, tile=TILE,
-                 seconds=1.0, cut=0.15):
+                 seconds=1.0):
         self._enhance = partial(enhance, network, brightness=brightness,
                                 strength=strength, tile=tile)
-        self._frame_rate, self._seconds, self._cut = frame_rate, seconds, cut
+        self._frame_rate, self._seconds = frame_rate, seconds
         self._persistence = float(np.exp(-1 / (frame_rate * seconds))) if seconds else 0
         self._tones = None              # of the last frame that was not black
         self._gain = None               # logarithmic, of the same frame
@@ -127,12 +127,11 @@ class ClipEnhancer:
 
     def __call__(self, frame):
         """The next frame, uint8 (H, W, 3), brightened: the same shape and type."""
-        thumbnail = make_thumbnail(frame)
         if self._outlooks:
             outlook = self._outlooks.popleft()
         else:
-            outlook = Outlook(self._begins_scene(thumbnail))
-        alone = colour_as_before(self._enhance(frame, thumbnail=thumbnail), frame)
+            outlook = Outlook(self._begins_scene(make_thumbnail(frame)))
+        alone = colour_as_before(self._enhance(frame), frame)
         decided = log_gain(frame, alone)
         correction = np.exp(self._smooth(decided, outlook, is_black(frame)) - decided)
         levels = quantise(np.arange(256) / 255 * correction, np.uint8)
@@ -163,7 +162,7 @@ class ClipEnhancer:
         if last is None:
             return False
         level = 0.15 + (tones + last).mean() / 2     # a step of a dark fade is no cut
-        return bool(np.abs(tones - last).mean() > self._cut * level)
+        return bool(np.abs(tones - last).mean() > CUT * level)
 
 
 def is_black(frame):
@@ -254,13 +253,49 @@ def upright(frame):
     return np.ascontiguousarray(np.rot90(photo, round(frame.rotation / 90)))
 
 
+class FrameReader:
+    """Decodes the pictures of an open clip, packet by packet.
+
+    `damaged`: how many packets and frames have been passed over.
+    """
+
+    def __init__(self, clip):
+        self.video = clip.streams.best("video")
+        self.damaged = 0
+        self._is_avi = clip.format.name == "avi"
+        self._last_pts = -np.inf
+        self._times = []
+        self._numbers = itertools.count()           # of pictures without times
+
+    def frames(self, packet):
+        """Yield the frames of a packet, if they decode and are later than the last."""
+        if self._is_avi and packet.pts is not None:
+            heappush(self._times, packet.pts)
+        try:
+            frames = packet.decode()
+        except import_av().FFmpegError:
+            self.damaged += 1
+            return
+        for frame in frames:
+            if self._times:             # AVI knows when frames are shown, not which
+                frame.pts = heappop(self._times)
+            if frame.pts is None and is_bare(self.video):
+                rate = float(frame_rate(self.video))
+                frame.pts = round(next(self._numbers) / rate / frame.time_base)
+            if frame.pts is None or frame.pts <= self._last_pts:
+                self.damaged += 1
+            else:
+                self._last_pts = frame.pts
+                yield frame
+
+
 def pictures(path):
     """Yield the pictures of a clip, uint8 RGB (H, W, 3), up to its end or its break."""
     with contextlib.suppress(import_av().FFmpegError), open_clip(path) as clip:
-        for packet in clip.demux(clip.streams.best("video")):
-            with contextlib.suppress(import_av().FFmpegError):
-                for frame in packet.decode():
-                    yield upright(frame)
+        reader = FrameReader(clip)
+        for packet in clip.demux(reader.video):
+            for frame in reader.frames(packet):
+                yield upright(frame)
 
 
 def frame_rate(video):
@@ -290,12 +325,14 @@ def add_pictures(result, video, first):
         kind = "vp9" if suffix == ".webm" else "h264"
     name, options = CODERS[kind]
     stream = result.add_stream(name, rate=frame_rate(video), options=options)
-    coder, pixel = stream.codec_context, video.sample_aspect_ratio or Fraction(1)
+    coder = stream.codec_context
+    pixel = video.sample_aspect_ratio or Fraction(1)
     coder.height, coder.width = upright(first).shape[:2]
     coder.sample_aspect_ratio = 1 / pixel if round(first.rotation / 90) % 2 else pixel
     even = coder.height % 2 == coder.width % 2 == 0     # 4:2:0 halves both sides
     coder.pix_fmt = "yuv420p" if even or kind in WEBM_KINDS else "yuv444p"
-    coder.time_base, coder.colorspace = video.time_base, colour_space(first)
+    coder.time_base = video.time_base
+    coder.colorspace = colour_space(first)
     coder.color_primaries, coder.color_trc = first.color_primaries, first.color_trc
     if is_hdr(first):
         coder.colorspace = coder.color_primaries = coder.color_trc = BT709
@@ -353,12 +390,13 @@ class ClipCopy:
 
     def __init__(self, source, result, first):
         self._source, self._result = source, result
-        self._video = source.streams.best("video")
+        self._reader = FrameReader(source)
+        self._video = self._reader.video
         self._pictures = add_pictures(result, self._video, first)
-        self._copies, self._dropped_tracks, self._damaged_packets = {}, [], 0
+        self._copies = {}
+        self._dropped_tracks = []
+        self._damaged_packets = 0
         self._sounds = {}               # track: the one into which it is encoded anew
-        self._last_pts, self._times = -np.inf, []
-        self._numbers = itertools.count()           # of pictures without times
         self._start = broadcast_start(source)       # seconds that the result leaves out
         self._end_time = 0.0            # seconds up to which anything has been written
         self.pictures_end_time = self.megapixels = 0.0
@@ -423,7 +461,7 @@ class ClipCopy:
         self._result.start_encoding()   # or the header's faults seem to be a packet's
         for packet in self._packets():
             if packet.stream is self._video:
-                for frame in self._decode(packet):
+                for frame in self._reader.frames(packet):
                     self._write_frame(change(upright(frame)), frame)
                     self.megapixels += frame.width * frame.height / 1e6
                     if on_frame:
@@ -439,26 +477,6 @@ class ClipCopy:
         """Yield the packets of the source that are wanted, until it ends or breaks."""
         with contextlib.suppress(import_av().FFmpegError):
             yield from self._source.demux([self._video, *self._copies, *self._sounds])
-
-    def _decode(self, packet):
-        """Yield the frames of a packet, if they decode and are later than the last."""
-        if self._source.format.name == "avi" and packet.pts is not None:
-            heappush(self._times, packet.pts)
-        try:
-            frames = packet.decode()
-        except import_av().FFmpegError:
-            self._damaged_packets += 1
-            return
-        for frame in frames:
-            if self._times:             # AVI knows when frames are shown, not which
-                frame.pts = heappop(self._times)
-            if frame.pts is None and is_bare(self._video):
-                frame.pts = round(next(self._numbers) / self.frame_rate / frame.time_base)
-            if frame.pts is None or frame.pts <= self._last_pts:
-                self._damaged_packets += 1
-            else:
-                self._last_pts = frame.pts
-                yield frame
 
     def _copy_packet(self, packet):
         """Write a packet of sound or subtitles as it is, unless its time runs back."""
@@ -499,11 +517,12 @@ class ClipCopy:
 
     def missing_seconds(self):
         """How much later than here the source says that it ends; 0.0 for 3 frames."""
-        video, reached = self._video, self.pictures_end_time
-        promised = ((video.start_time or 0) + (video.duration or 0)) * video.time_base
-        if not video.duration:      # only the whole file says it, sound included
-            promised, reached = (self._source.duration or 0) / 1_000_000, self._end_time
-        missing = float(promised) - reached
+        video = self._video
+        if video.duration:
+            end = ((video.start_time or 0) + video.duration) * video.time_base
+            missing = float(end) - self.pictures_end_time
+        else:                       # only the whole file says it, sound included
+            missing = (self._source.duration or 0) / 1_000_000 - self._end_time
         return missing if missing > 3 / self.frame_rate else 0.0
 
     def note(self):
@@ -523,8 +542,9 @@ class ClipCopy:
             notes.append("its transparency is lost")
         if self.missing_tags:
             notes.append("its tags cannot be kept: " + ", ".join(self.missing_tags))
-        if self._damaged_packets:
-            notes.append(f"{self._damaged_packets} damaged packets passed over")
+        damaged = self._damaged_packets + self._reader.damaged
+        if damaged:
+            notes.append(f"{damaged} damaged packets passed over")
         return "; ".join(notes)
 
 

@@ -160,7 +160,8 @@ def show_photo(axes, photo, title):
     """Draw a uint8 photo without ticks or frame, `title` above it."""
     shrink = max(1, max(photo.shape) // 1000)       # matplotlib needs much memory
     axes.imshow(Image.fromarray(photo).reduce(shrink), vmin=0, vmax=255)
-    axes.set_title(title.encode("utf-8", "replace").decode(), parse_math=False)
+    title = title.encode("utf-8", "replace").decode()   # a file's name may be no text
+    axes.set_title(title, parse_math=False)
     axes.axis("off")
 
 
@@ -179,6 +180,7 @@ def photo_grid(photos, columns):
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, (title, photo) in zip(grid, photos):
         show_photo(axes, photo, title)
+        axes.set_anchor("N")                    # titles of one row on one line
     for axes in grid[len(photos):]:
         axes.remove()
     return figure
@@ -518,11 +520,14 @@ def locate_dataset(dataset, home="."):
         if found:
             return found
     if dataset != "sample":
+        lol = sample.parent / "lol"
+        if dataset == "kaggle" and dataset_below(lol):      # of an earlier run
+            return lol
         wanted = dataset == "kaggle" or has_kaggle_token()
         if wanted and download_pairs(sample.parent):
-            return sample.parent / "lol"
+            return lol
         advice = ("no pairs found: see dataset/README.md, or run kaggle datasets "
-                  f"download {KAGGLE_PAIRS} --unzip --path {sample.parent / 'lol'}")
+                  f"download {KAGGLE_PAIRS} --unzip --path {lol}")
         if dataset == "kaggle":
             raise ValueError(advice)
         print(advice)
@@ -575,7 +580,7 @@ def group_scenes(pairs, threshold=0.8, block=250):
         rows, before = slice(start, start + block), slice(0, start + block)
         same = sparse.csr_matrix((ranks[rows] @ ranks[before].T > threshold)
                                  & (detail[rows] @ detail[before].T > threshold))
-        same.resize(same.shape[0], len(pairs))      # each two are compared once
+        same.resize(same.shape[0], len(pairs))      # later photos compare with these
         links.append(same)
     graph = sparse.vstack(links)
     _, scenes = sparse.csgraph.connected_components(graph, directed=False)
@@ -736,7 +741,8 @@ def unlike_first(pairs):
     shapes = {pair: load_photo(pair.normal).shape for pair in pairs}
 
     def differing_sides(two):
-        return np.not_equal(shapes[two[0]], shapes[two[1]]).sum()
+        first, second = two
+        return sum(a != b for a, b in zip(shapes[first], shapes[second]))
     two = max(itertools.product(pairs, pairs), key=differing_sides)
     return list(dict.fromkeys([*two, *pairs]))
 
@@ -827,22 +833,24 @@ class SampleGrid(layers.Layer):
         height, width = ops.shape(photo)[1:3]
         side, channels = grid.shape[2:]
         top, left, bottom, right = ops.split(window, 4, axis=1)         # each (B, 1)
-        rows = ops.cast(self.shares(top, bottom, height, side), grid.dtype)
-        columns = ops.cast(self.shares(left, right, width, side), grid.dtype)
+        rows = ops.cast(self.weights_of_points(top, bottom, height, side), grid.dtype)
+        columns = ops.cast(self.weights_of_points(left, right, width, side), grid.dtype)
         x = ops.matmul(ops.expand_dims(columns, 1), grid)               # (B, G, W', C)
         count = ops.shape(x)[2]
         x = ops.matmul(rows, ops.reshape(x, (-1, side, count * channels)))
         return ops.reshape(x, (-1, ops.shape(x)[1], count, channels))
 
-    def shares(self, first, last, length, side):
-        """(B, n, side): the share of each place of the grid in each pixel."""
+    def weights_of_points(self, first, last, length, side):
+        """(B, n, side): linear interpolation, the weight of each point of the grid in
+        each pixel along an axis."""
         padded = (length + self.multiple - 1) // self.multiple * self.multiple
         centres = ops.cast(ops.arange(padded // self.stride), "float32") + 0.5
         centres = centres * (self.stride / ops.cast(length, "float32"))
         places = first + (last - first) * centres                       # in the photo
         places = ops.clip(places * side - 0.5, 0, side - 1)             # in the grid
-        grid = np.arange(side, dtype="float32")
-        return ops.relu(1 - ops.abs(ops.expand_dims(places, -1) - grid))
+        points = np.arange(side, dtype="float32")
+        distances = ops.abs(ops.expand_dims(places, -1) - points)
+        return ops.relu(1 - distances)                  # 0 from one point away on
 
     def get_config(self):
         return {**super().get_config(), "stride": self.stride,
@@ -874,8 +882,7 @@ def count_macs(model, side=256):
     macs = 0
     for layer in fixed.layers:
         if hasattr(layer, "kernel"):
-            places = min(layer.input.shape[1:-1], layer.output.shape[1:-1])
-            macs += np.prod(places) * np.prod(layer.kernel.shape)
+            macs += np.prod(layer.output.shape[1:-1]) * np.prod(layer.kernel.shape)
     return int(macs)
 
 
@@ -907,8 +914,9 @@ def draw_model(model, side=256):
     grid = box(1, 0.6, f"grid over the whole\nphoto, {shape}", "C2")
     path = [photo, *down, *up[::-1], result]
     arrows([thumbnail, *path], [grid, *path[1:]])
-    arrows([photo, *down], [result, *up], linestyle="--", color="0.5")
-    arrows([grid] * len(path), path[1:-1], color="C2", alpha=0.6)
+    arrows([photo, *down[:-1]], [result, *up], linestyle="--", color="0.5")
+    blocks = path[1:-1]
+    arrows([grid] * len(blocks), blocks, color="C2", alpha=0.6)
     axes.set(title="The local branch with its skips; the global branch tells it the "
              "exposure", xlim=(-last - 1.6, last + 1.6), ylim=(-last - 1.5, 1))
     return figure
@@ -989,9 +997,10 @@ def develop(photo, predictions):
     """The three steps: (denoised, brightened, residual), each (B, H, W, 3), as levels.
 
     `photo`: (B, H, W, 3) in [0, 1]; `predictions`: 16 numbers for each pixel."""
+    # Of 1, 1, 2, 3, 3, 3 and 3 numbers; where each but the first begins:
     stops, mix, tint, mean3, mean5, mean9, residual = ops.split(
         predictions, [1, 2, 4, 7, 10, 13], axis=-1)
-    below_white = 1 - ops.square(ops.square(ops.square(photo)))     # 0 at white
+    below_white = 1 - ops.square(ops.square(ops.square(photo)))     # 1 - photo ** 8
     denoised = denoise(photo, [below_white * ops.sigmoid(weight - 3)
                                for weight in (mean3, mean5, mean9)])
     stops = MOST_STOPS * ops.tanh(stops)
@@ -1165,7 +1174,7 @@ def brighten(model, photo, strip_pixels=2 ** 21):
     multiple = model.get_layer("pad").multiple
     rows = max(1, strip_pixels // photo.shape[1] // multiple) * multiple
     blocks = sum(isinstance(layer, layers.ReLU) for layer in model.layers)
-    reach = 2 * multiple * (blocks + 2)     # more rows than an output depends on
+    reach = 2 * multiple * (blocks + 2)     # no output depends on a row farther away
     padded, (top, left, bottom, right) = with_margin(photo)
     strips = []
     for first in range(0, len(photo), rows):
@@ -1294,6 +1303,7 @@ def film_frames(snapshots, name, model, most=5):
     """[(title, uint8 photo), ...] of a snapshot pair: low, epochs, best, reference."""
     low, normal, _ = snapshots.photos[name]
     frames = snapshots.frames(name)
+    # At first the picture changes most from epoch to epoch.
     chosen = np.geomspace(1, len(frames), min(most, len(frames))).round().astype(int)
     film = [("low", low)]
     for number in np.unique(chosen):

@@ -187,15 +187,14 @@ def as_onnx(model):
         names[entry["name"]] = graph.add_layer(operation, *map(name_of, inputs))
     graph.add("Transpose", list(names.values())[-1], perm=(0, 2, 3, 1))
     graph.nodes[-1].output[0] = "bright"
-    photo, thumbnail, window, bright = (
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
-        for name, shape in (("photo", ("batch", "height", "width", 3)),
-                            ("thumbnail", ("batch", 64, 64, 3)),
-                            ("window", ("batch", 4)),
-                            ("bright", ("batch", "height", "width", 3))))
+
+    def tensor(name, *shape):
+        return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+    inputs = [tensor("photo", "batch", "height", "width", 3),
+              tensor("thumbnail", "batch", 64, 64, 3), tensor("window", "batch", 4)]
+    outputs = [tensor("bright", "batch", "height", "width", 3)]
     made = onnx.helper.make_model(
-        onnx.helper.make_graph(graph.nodes, model.name, [photo, thumbnail, window],
-                               [bright], graph.constants),
+        onnx.helper.make_graph(graph.nodes, model.name, inputs, outputs, graph.constants),
         opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
     onnx.helper.set_model_props(made, {
         "multiple": str(model.get_layer("pad").multiple),
@@ -225,7 +224,7 @@ def export_model(model, path, float16=False):
     try:
         with whole_file(path) as part, quiet_stderr():
             if suffix == ".onnx":
-                Path(part).write_bytes(as_onnx(model).SerializeToString())
+                part.write_bytes(as_onnx(model).SerializeToString())
             else:
                 write_litert(model, part, float16)
     finally:

@@ -25,9 +25,9 @@ from lowlight.kinds import (END_OF_JPEG, HEIC, JPEG_START, MAX_PIXELS, PACKAGES,
                             quiet_stderr)
 from lowlight.photo import (BAND, TILE, ceil_div, colour_as_before, eight_bits, enhance,
                             mean_luma, quantise)
-from lowlight.tags import (PNG_HEADER, Tags, colour_numbers, exif_directory,
+from lowlight.tags import (PNG_HEADER, XMP_TITLE, Tags, colour_numbers, exif_directory,
                            hdr_transfer_of_png, iptc_segment, load_tags, orientation_of,
-                           png_info, png_tags, tag_info, tags_for_jpeg, with_sides)
+                           png_info, png_tags, tags_for_jpeg, with_sides)
 
 JPEG = {".jpg", ".jpeg", ".jpe", ".jfif"}
 TIFF = {".tif", ".tiff"}
@@ -122,7 +122,7 @@ def load_photo(path, depth=8):
     """Photo at `path`, RGB and upright: uint8 (H, W, 3), at `depth` 16 uint16.
 
     The first frame, without alpha; 8-bit files are spread over 16 bits. The content of
-    a file decides of what kind it is, not its name. Raw is developed to sRGB with the
+    a file decides its kind, not its name. Raw is developed to sRGB with the
     camera's white balance and no automatic brightening, so that it is as dark as it was
     taken. Raises ValueError, naming the file and the remedy, for what is no photo, lacks
     more than its end, has more than 200 megapixels or needs a package that is missing.
@@ -134,7 +134,8 @@ def load_photo(path, depth=8):
 def read_picture(path, depth=8):
     """The photo file `path` as a Picture of `depth` bits; errors as of `load_photo`."""
     path = Path(path)
-    check_suffix(path)
+    if is_clip(path):
+        raise ValueError(f"{path}: a clip, not a photo; give it to the command lowlight")
     kind = kind_of(path)
     check_package(path, kind)
     try:
@@ -229,11 +230,9 @@ def turned(pixels, orientation):
     return np.ascontiguousarray(pixels)
 
 
-def check_suffix(path):
-    """ValueError with the remedy if a file of this name cannot be read here."""
-    suffix = path.suffix.lower()
-    if suffix in CLIPS or suffix in OTHER_CLIPS:
-        raise ValueError(f"{path}: a clip, not a photo; give it to the command lowlight")
+def is_clip(path):
+    """Whether a file is a clip by its name."""
+    return path.suffix.lower() in CLIPS | OTHER_CLIPS.keys()
 
 
 def check_package(path, kind):
@@ -266,7 +265,9 @@ def read_eight_bits(source, kind):
             picture = Picture(to_rgb(image), read_alpha(image), is_grey, note)
         if image.format in ("TIFF", "HEIF"):    # turned while they are loaded
             return picture
-        return upright(picture, orientation_of(tag_info(image, source)))
+        # Of a PNG, Pillow has not read the tags behind the pixels.
+        info = png_info(source) if image.format == "PNG" else image.info
+        return upright(picture, orientation_of(info))
 
 
 def check_channels(image):
@@ -302,7 +303,7 @@ def to_rgb(image):
 def white_level(image):
     """The level of white in a PIL image of 12, 16 or 32 bits, all of which are grey."""
     if image.mode == "F":
-        largest = image.getextrema()[1]
+        largest = np.nanmax(np.asarray(image))     # of maps, NaN is no level
         if largest <= 2:                        # some go a little over their white
             return 1
         return 255 if largest <= 255 else 65535
@@ -350,11 +351,11 @@ def read_sixteen_bits(source, kind, depth):
     """A Picture of uint16, or None if Pillow reads the file as well or better."""
     if kind == "heic":
         return read_deep_heic(source, depth)
+    if kind == "avif":
+        return read_deep_avif(source, depth)
     with open_file(source) as file:
         head = file.read(64)
         directory = first_directory(file, head)
-    if head[8:12] in (b"avif", b"avis"):
-        return read_deep_avif(source, depth)
     # Of TIFF with 16 bits Pillow misreads some kinds and refuses others; of PNG it takes
     # the high bytes.
     if head.startswith(TIFF_STARTS):
@@ -474,7 +475,9 @@ def save_photo(path, photo, tags=None, quality=95, alpha=None, mode=0o666):
     file is written whole or not at all. Raises ValueError where the format cannot hold
     the photo, OSError where there is no room.
     """
-    path, tags, photo = Path(path), tags or Tags(), np.asarray(photo)
+    path = Path(path)
+    tags = tags or Tags()
+    photo = np.asarray(photo)
     check_format(path, photo, alpha)
     tags = tags._replace(exif=with_sides(tags.exif, *photo.shape[:2]))
     if path.suffix.lower() == ".webp" and photo.ndim == 2:      # which has no grey
@@ -532,7 +535,7 @@ def write_image(path, photo, alpha, tags, quality):
         xmp = options.pop("xmp", b"").decode(errors="replace")
         options["pnginfo"] = PngImagePlugin.PngInfo()
         if xmp:
-            options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp)
+            options["pnginfo"].add_itxt(XMP_TITLE, xmp)
         for kind, data in chunks:
             options["pnginfo"].add(kind, data)
     image.save(path, quality=quality, **options)
@@ -582,7 +585,7 @@ def write_deep_png(path, photo, alpha, tags):
         interpretation="grey16" if photo.ndim == 2 else "rgb16")
     if alpha is not None:
         image = image.bandjoin(pyvips.Image.new_from_array(np.ascontiguousarray(alpha)))
-    across, down = tags.dpi or (72, 72)         # as of cameras; libvips writes 25.4 else
+    across, down = tags.dpi or (72, 72)         # as of cameras; without it libvips writes 25.4
     image = image.copy(xres=across / 25.4, yres=down / 25.4)    # dots a millimetre
     # libvips would write EXIF of its own making, and XMP where few look for it.
     with tempfile.TemporaryFile(dir=path.parent) as pixels, open(path, "wb") as file:
@@ -604,8 +607,8 @@ def brightness_note(path, photo, brightness):
     luma = mean_luma(photo)
     if brightness is None or abs(luma - brightness) <= 0.02:
         return ""
-    return (f"{path}: mean luma {luma:.2f} instead of {brightness}; more is not to be "
-            "had from its pure black and white")
+    return (f"{path}: mean luma {luma:.2f} instead of {brightness}; its pure black "
+            "and white pixels cannot change")
 
 
 def pictures_note(path, kind):

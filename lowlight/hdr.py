@@ -1,7 +1,6 @@
 """HDR photos and frames become SDR. Curves of ITU-R BT.2100, matrix of BT.2087.
 
-What is white on paper has 203 candelas a square metre (BT.2408), and becomes nearly white
-in SDR.
+White paper has 203 candelas a square metre (BT.2408), and becomes nearly white in SDR.
 """
 import numpy as np
 

@@ -47,7 +47,7 @@ def no_warnings():
 
 @no_warnings()
 def kind_of(path):
-    """"heic", "raw" or, for what Pillow reads, "other": what the file `path` holds.
+    """"heic", "avif", "raw" or, for all else, "other": what the file `path` holds.
 
     The name decides only where the content says nothing, and for TIFF under the name of
     a raw file, in which the first picture is a preview.
@@ -71,9 +71,9 @@ def kind_of_brands(head):
     brands = {head[start:start + 4] for start in range(8, len(head), 4)}
     if head[8:12] == b"crx ":
         return "raw"
-    if brands & {b"avif", b"avis"} or not brands & HEIC_BRANDS:
-        return "other"
-    return "heic"
+    if brands & {b"avif", b"avis"}:
+        return "avif"
+    return "heic" if brands & HEIC_BRANDS else "other"
 
 
 def is_cut_off(file):
@@ -96,7 +96,7 @@ def is_cut_off(file):
 
 def is_jpeg(path):
     """Whether the file `path`, if there is one, begins as a JPEG does."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         return False
     with contextlib.suppress(OSError), open(path, "rb") as file:
         return file.read(3) == JPEG_START
@@ -107,8 +107,7 @@ def looks_like_clip(path):
     """Whether a file that is no photo begins as clips do, whatever its name."""
     with contextlib.suppress(OSError), open(path, "rb") as file:
         head = file.read(64)
-        is_mp4 = (head[4:8] == b"ftyp" and kind_of_brands(head) == "other"
-                  and not {b"avif", b"avis"} & {head[8:12], head[16:20]})
+        is_mp4 = head[4:8] == b"ftyp" and kind_of_brands(head) == "other"
         return is_mp4 or head.startswith(CLIP_STARTS) or head[8:12] == b"AVI "
     return False
 

@@ -8,7 +8,7 @@ Start the same run on each machine, with a shared folder for OUTPUT, and with
 On Slurm, one task a node, the last two are $SLURM_NTASKS and $SLURM_PROCID, and the first
 host is $(scontrol show hostnames | head -1). In an Indexed Job of Kubernetes the number of
 the process is $JOB_COMPLETION_INDEX. On TPU VMs, JOB_ADDRESSES stays empty and the others
-unset: JAX finds its peers. Neither of the three has been tried.
+unset: JAX finds its peers. None of the three has been tried.
 """
 import shutil
 import tempfile

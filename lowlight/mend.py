@@ -4,7 +4,6 @@ import io
 import re
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 from PIL import ImageChops
@@ -29,9 +28,9 @@ TAGS_ARE_DAMAGED = "some of its tags are damaged, and may be left out"
 
 def mended(path):
     """(bytes, what was wrong) of the photo file `path`; None if it cannot be mended."""
-    if Path(path).stat().st_size > LARGEST:
+    if path.stat().st_size > LARGEST:
         return None
-    content = Path(path).read_bytes()
+    content = path.read_bytes()
     if bare := bare_png(content):
         return bare, TAGS_ARE_DAMAGED
     whole = completed(content)
@@ -104,7 +103,8 @@ def has_all_scans(jpeg):
 
     A progressive JPEG that is cut in its middle shows the whole picture, but blurred.
     """
-    missing_bits, at = {}, 2
+    missing_bits = {}
+    at = 2
     while match := NEXT_MARKER.search(jpeg, at):
         marker, at = jpeg[match.end() - 1], match.end()
         if marker == END_MARKER:

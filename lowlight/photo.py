@@ -102,8 +102,8 @@ def enhance_tiles(network, photo, thumbnail, tile=TILE):
     output for the photo in one piece, MARGIN mirrored pixels around it.
     """
     multiple, shape = network.multiple, photo.shape[:2]
-    margin, tile = (ceil_div(length, multiple) * multiple
-                    for length in (network.radius, max(tile, 1)))
+    margin = ceil_div(network.radius, multiple) * multiple
+    tile = ceil_div(max(tile, 1), multiple) * multiple
     (height, down), (width, along) = plan_windows(
         [length + 2 * MARGIN for length in shape], tile, margin, multiple)
     for y, *used in down:
@@ -147,7 +147,7 @@ def mean_luma(photo):
     return photo.mean((0, 1)) @ LUMA / np.iinfo(photo.dtype).max
 
 
-def power_curve(exponent, dtype=np.uint8):
+def power_curve(exponent, dtype):
     """Look-up table: level ** exponent on [0, 1], for each level of `dtype`."""
     levels = np.iinfo(dtype).max + 1
     return quantise((np.arange(levels) / (levels - 1)) ** exponent, dtype)
@@ -168,8 +168,10 @@ def brightness_exponent(photo, brightness):
     for _ in range(30):
         middle = (low + high) / 2
         curve = power_curve(np.exp(middle), photo.dtype) / (levels - 1)
-        low, high = ((middle, high) if LUMA @ shares @ curve > brightness
-                     else (low, middle))
+        if LUMA @ shares @ curve > brightness:
+            low = middle
+        else:
+            high = middle
     return np.exp((low + high) / 2)
 
 
@@ -182,14 +184,13 @@ def set_brightness(photo, brightness):
     return power_curve(brightness_exponent(photo, brightness), photo.dtype)[photo]
 
 
-def enhance(network, photo, brightness=None, strength=1.0, tile=TILE, thumbnail=None):
+def enhance(network, photo, brightness=None, strength=1.0, tile=TILE):
     """Brighten a photo (H, W, 3) of any size, uint8 or uint16: the same shape and type.
 
     `network`: what `lowlight.load` returns. `strength`: 1 is the network's photo, 0 the
     photo as it was, between them a mix. `brightness`: mean luma in (0, 1) of the result;
     None leaves it to the network. `tile`: pixels a side worked on at a time; it bounds the
-    memory and changes nothing else. `thumbnail`: by default that of the photo; for a clip,
-    one smoothed over time. Raises ValueError for other types, shapes or ranges.
+    memory and changes nothing else. Raises ValueError for other types, shapes or ranges.
     """
     photo = np.asarray(photo)                   # of Pillow, too
     if (photo.dtype not in (np.uint8, np.uint16) or photo.shape[2:] != (3,)
@@ -199,8 +200,7 @@ def enhance(network, photo, brightness=None, strength=1.0, tile=TILE, thumbnail=
     if not 0 <= strength <= 1:
         raise ValueError(f"strength {strength}: must lie between 0 and 1")
     result = np.empty_like(photo)
-    thumbnail = make_thumbnail(photo) if thumbnail is None else thumbnail
-    for rows, columns, output in enhance_tiles(network, photo, thumbnail, tile):
+    for rows, columns, output in enhance_tiles(network, photo, make_thumbnail(photo), tile):
         if strength < 1:
             before = photo[rows, columns] / np.float32(np.iinfo(photo.dtype).max)
             output = before + strength * (np.clip(output, 0, 1) - before)

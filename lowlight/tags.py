@@ -53,7 +53,7 @@ PNG_HEADER = 33                                 # bytes: signature and chunk IHD
 TEXT_CHUNKS = {b"iTXt", b"tEXt", b"zTXt"}       # of PNG
 COLOUR_CHUNKS = {b"gAMA", b"cHRM", b"sRGB", b"cICP"}        # say what the levels mean
 TAG_CHUNKS = TEXT_CHUNKS | COLOUR_CHUNKS | {b"eXIf", b"iCCP", b"pHYs"}
-OTHER_TEXTS = (b"XML:com.adobe.xmp\0", b"Raw profile type ")       # read as tags
+OTHER_TEXTS = (XMP_TITLE.encode() + b"\0", b"Raw profile type ")       # read as tags
 PROFILE_TEXTS = {                               # of ImageMagick, by what they hold
     "exif": ("Raw profile type exif", "Raw profile type APP1"),
     "icc_profile": ("Raw profile type icc", "Raw profile type icm"),
@@ -196,14 +196,6 @@ def canon_directory(content):
         else:
             directory[group] = writable(exif, group)
     return directory
-
-
-def tag_info(image, source):
-    """The dictionary `info` of an open PIL image, with the tags behind the pixels.
-
-    `source`: the path or file object it was opened from.
-    """
-    return png_info(source) if image.format == "PNG" else image.info
 
 
 def png_info(source):

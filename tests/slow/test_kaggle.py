@@ -104,8 +104,8 @@ def server(monkeypatch, tmp_path_factory):
 
 
 def test_the_pairs_are_downloaded_once_and_found(server, tmp_path, capfd):
-    for _ in range(2):
-        assert cnn.locate_dataset("auto", tmp_path) == tmp_path / "dataset/lol"
+    for dataset in ("kaggle", "kaggle", "auto"):
+        assert cnn.locate_dataset(dataset, tmp_path) == tmp_path / "dataset/lol"
     pair, = cnn.find_pairs(tmp_path / "dataset/lol")
     assert pair.name == "train3/a" and len(os.listdir(tmp_path / "dataset")) == 1
     assert sum(path.endswith("DownloadDataset") for path, *_ in server.seen) == 1

@@ -413,6 +413,33 @@ def test_a_folder_that_may_not_be_listed_is_found(tmp_path, rng, monkeypatch):
     assert cli.find_inputs([locked]) == [(locked, Path("locked"))]
 
 
+def test_a_place_that_may_not_be_looked_at_does_not_stop_the_rest(
+        tmp_path, rng, run, monkeypatch):
+    """Of a folder without the right to enter it, whose files have no status."""
+    put(tmp_path / "in/a.png", rng)
+    put(tmp_path / "in/half/b.png", rng)
+    stat = os.stat
+
+    def refuse(path, *arguments, **options):
+        if Path(path).name == "b.png":
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *arguments, **options)
+    monkeypatch.setattr(os, "stat", refuse)
+    status, _, errors = run("in/half/b.png", "in", "--out", "out")
+    assert status == 1 and "b.png" in errors
+    assert "a.png" in names(tmp_path / "out")
+
+
+def test_a_second_call_takes_no_result_for_an_input(tmp_path, rng, run):
+    """Two photos of one stem have results beside them, of two names."""
+    put(tmp_path / "in/a.png", rng)
+    put(tmp_path / "in/a.gif", rng)
+    for _ in range(2):
+        assert run("in", "--overwrite")[0] == 0
+        assert names(tmp_path / "in") == {"a.png", "a.gif", "a-bright.png",
+                                          "a-bright-bright.png"}
+
+
 def test_a_jfif_stays_a_jpeg(tmp_path, rng, run):
     for name in ("a.jfif", "b.JPE"):
         put(tmp_path / "in" / name, rng, format="JPEG")

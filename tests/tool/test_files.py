@@ -1005,6 +1005,9 @@ def test_the_white_of_floats_and_of_12_bits(tmp_path):
             floats[0, 3] = white
         tifffile.imwrite(tmp_path / "a.tif", floats, photometric="minisblack")
         assert load_photo(tmp_path / "a.tif")[0, :, 0].tolist() == [0, 128, 255, 255]
+    floats[0, 0] = np.nan                               # of a map, where it knows nothing
+    tifffile.imwrite(tmp_path / "a.tif", floats, photometric="minisblack")
+    assert load_photo(tmp_path / "a.tif")[0, 1:, 0].tolist() == [128, 255, 255]
     directory = TiffImagePlugin.ImageFileDirectory_v2()
     directory.update({256: 2, 257: 1, 258: 12, 259: 1, 262: 1, 273: 0, 277: 1, 278: 1,
                       279: 3})
@@ -1038,10 +1041,13 @@ def test_avif_of_10_bits_keeps_them_and_hdr_becomes_sdr(tmp_path):
     assert (deep % 257 > 0).mean() > 0.5                # not 8 bits, spread
     white = np.full((64, 64, 3), round(0.5807 * 65535), np.uint16)  # of paper, in PQ
     write_deep_avif(tmp_path / "b.avif", white, 16)
-    for depth, spread in ((8, 1), (16, 257)):
-        picture = files.read_picture(tmp_path / "b.avif", depth)
+    content = (tmp_path / "b.avif").read_bytes()
+    assert content[8:12] == b"avif"
+    (tmp_path / "c.avif").write_bytes(content[:8] + b"mif1" + content[12:])
+    for name, depth, spread in (("b.avif", 8, 1), ("b.avif", 16, 257), ("c.avif", 8, 1)):
+        picture = files.read_picture(tmp_path / name, depth)
         assert picture.photo.mean() / spread == pytest.approx(245, abs=2)
-        assert "b.avif: converted from HDR to SDR" in picture.note
+        assert f"{name}: converted from HDR to SDR" in picture.note
 
 
 @pytest.mark.parametrize("primaries, transfer, has_profile", [
