@@ -1,5 +1,5 @@
 """Put best_median_worst.jpg into the first cell of CNN.ipynb, so that it shows when the
-file stands alone; and keep of a progress bar in the outputs only its last state."""
+file stands alone."""
 import base64
 import io
 import json
@@ -19,13 +19,5 @@ url = "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 title = "".join(notebook["cells"][0]["source"])
 title = re.sub(r"!\[(.*?)\]\(.*?\)", lambda found: f"![{found[1]}]({url})", title, count=1)
 notebook["cells"][0]["source"] = title.splitlines(keepends=True)
-for cell in notebook["cells"]:
-    outputs = cell.get("outputs", [])
-    bars = [output for output in outputs if "%|" in "".join(output.get("text", ""))]
-    for output in bars:
-        lines = "".join(output["text"]).rstrip("\n").rpartition("\r")[2]
-        output["text"] = [lines.rpartition("\n")[2] + "\n"]
-    for output in bars[:-1]:
-        outputs.remove(output)
 NOTEBOOK.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n",
                     encoding="utf-8")

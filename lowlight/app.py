@@ -9,7 +9,6 @@ import argparse
 import functools
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import threading
@@ -21,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from lowlight import files, network
-from lowlight.cli import MADE, result_suffix
+from lowlight.cli import MADE, result_suffix, stop_as_by_ctrl_c
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"        # read when Gradio is imported
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -232,7 +231,9 @@ def main(arguments=None):
     parser.add_argument("--weights", metavar="FILE", help=".onnx, or .keras as CNN.ipynb "
                         "writes it (default: the released weights)")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)       # as Ctrl-C
+    stop_as_by_ctrl_c()
+    if options.port is not None and not 0 < options.port < 65536:
+        parser.error(f"--port {options.port}: must lie between 1 and 65535")
     try:
         serve(options.weights, server_name="127.0.0.1", server_port=options.port)
     except ValueError as error:

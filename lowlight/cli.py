@@ -14,8 +14,9 @@ from lowlight import __version__, files, kinds, network
 from lowlight.photo import TILE
 
 MADE = "-bright"        # what the name of a result ends with where no folder is given
+# With these --out names a file, no folder.
 FILE_SUFFIXES = (files.WRITTEN | files.CLIPS | files.OTHER_CLIPS.keys() | files.HEIC
-                 | {".gif", ".avif"})       # with which --out names a file, no folder
+                 | files.RAW | {".gif", ".avif", ".jxl", ".jp2", ".psd"})
 # What systems keep beside photos: Synology, QNAP, Windows, macOS, Linux.
 SYSTEM_NAMES = {"@eadir", "#recycle", "#snapshot", "@tmp", "@recycle", "$recycle.bin",
                 "system volume information", "__macosx", "icon\r", "lost+found"}
@@ -275,7 +276,15 @@ def main(arguments=None):
     """Enhance what the command line names; returns the exit status."""
     open_closed_streams()
     stop_as_by_ctrl_c()
-    options = parse(arguments)
+    try:
+        return work(parse(arguments))
+    except KeyboardInterrupt:                   # before the first file
+        print("stopped; nothing is done yet", file=sys.stderr)
+        return 1
+
+
+def work(options):
+    """Enhance what the options name; returns the exit status."""
     try:
         loaded = network.load(options.weights)
     except ValueError as error:

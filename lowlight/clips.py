@@ -26,7 +26,9 @@ CODERS = {"h264": ("libx264", {"crf": "18", "bf": "0"}),  # B-frames blur the la
           "vp8": ("libvpx", {"crf": "8", "b": "20M"}),
           "vp9": ("libvpx-vp9", {"crf": "24", "b": "0", "cpu-used": "4"}),
           "av1": ("libsvtav1", {"crf": "26"})}
+LARGEST_STEP_BACK = Fraction(1, 2)              # seconds, of the times of one recording
 WEBM_KINDS = {"vp8", "vp9", "av1"}              # their coders round odd sides up
+KINDS = {".webm": WEBM_KINDS, ".mov": {"h264", "hevc"}, ".mp4": CODERS.keys() - {"vp8"}}
 TAGS_OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder",
                     "duration"}                 # true of the source file only
 TAGS_OF_TRACKS = {"title", "language", "handler_name", "creation_time", "timecode"}
@@ -289,11 +291,38 @@ class FrameReader:
                 yield frame
 
 
+def packets_of(clip, tracks):
+    """Yield the packets of some tracks of an open clip.
+
+    A file of a broadcast or a camcorder may have been joined from several, in each of
+    which the time begins anew: there it goes on instead.
+    """
+    may_be_joined = clip.format.name in ("mpegts", "mpeg")
+    shift = 0                   # seconds by which the newest of them is moved
+    shifts, ends = {}, {}       # of each track: how far its packets are moved, and reach
+    for packet in clip.demux(tracks):
+        if may_be_joined and packet.dts is not None:
+            track = packet.stream
+            time = packet.dts * packet.time_base
+            shifts.setdefault(track, shift)
+            if time + shifts[track] < ends.get(track, 0) - LARGEST_STEP_BACK:
+                if shifts[track] == shift:      # the first track that comes to the joint
+                    shift = max(ends.values()) + Fraction(1, 10) - time
+                shifts[track] = shift
+            time += shifts[track]
+            ends[track] = time + (packet.duration or 0) * packet.time_base
+            ticks = round(shifts[track] / packet.time_base)
+            packet.dts += ticks
+            if packet.pts is not None:
+                packet.pts += ticks
+        yield packet
+
+
 def pictures(path):
     """Yield the pictures of a clip, uint8 RGB (H, W, 3), up to its end or its break."""
     with contextlib.suppress(import_av().FFmpegError), open_clip(path) as clip:
         reader = FrameReader(clip)
-        for packet in clip.demux(reader.video):
+        for packet in packets_of(clip, reader.video):
             for frame in reader.frames(packet):
                 yield upright(frame)
 
@@ -321,7 +350,7 @@ def add_pictures(result, video, first):
     `first`: the first frame of `video`.
     """
     suffix, kind = Path(result.name).suffix.lower(), video.codec.canonical_name
-    if kind not in (WEBM_KINDS if suffix == ".webm" else CODERS):
+    if kind not in KINDS.get(suffix, CODERS):
         kind = "vp9" if suffix == ".webm" else "h264"
     name, options = CODERS[kind]
     stream = result.add_stream(name, rate=frame_rate(video), options=options)
@@ -366,6 +395,17 @@ def copy_track_tags(track, copy):
     copy.disposition = track.disposition
 
 
+def is_refused(sound, target):
+    """Whether the header of the clip `target` fails on a sound that PyAV lets into it."""
+    suffix = Path(target).suffix.lower()
+    kind = sound.codec_context.name
+    if suffix == ".mov":
+        return kind in ("flac", "opus")
+    # An AVI does not say which channels they are, and an MP4 has to.
+    unnamed = sound.channels > 1 and sound.layout.name.endswith(" channels")
+    return suffix == ".mp4" and kind.startswith("pcm_") and unnamed
+
+
 def is_written_anew(track):
     """Whether a data track holds the chapters or the time code, which are tags here."""
     return ("timecode" in track.metadata
@@ -398,6 +438,7 @@ class ClipCopy:
         self._damaged_packets = 0
         self._sounds = {}               # track: the one into which it is encoded anew
         self._start = broadcast_start(source)       # seconds that the result leaves out
+        self._video_start = self._video.start_time or 0     # FFmpeg may change it later
         self._end_time = 0.0            # seconds up to which anything has been written
         self.pictures_end_time = self.megapixels = 0.0
         self.missing_tags = []          # known once the result is closed
@@ -423,6 +464,13 @@ class ClipCopy:
 
     def _add_track(self, track):
         """A track of the result that gets the packets of `track` as they are."""
+        if track.type == "audio" and track.codec_context:
+            if not track.rate:          # announced, but no sound comes
+                self._dropped_tracks.append("audio")
+                return
+            if is_refused(track, self._result.name):
+                self._add_sound(track)
+                return
         try:
             copy = self._result.add_stream_from_template(track)
         except (ValueError, import_av().FFmpegError):
@@ -476,7 +524,8 @@ class ClipCopy:
     def _packets(self):
         """Yield the packets of the source that are wanted, until it ends or breaks."""
         with contextlib.suppress(import_av().FFmpegError):
-            yield from self._source.demux([self._video, *self._copies, *self._sounds])
+            yield from packets_of(self._source,
+                                  [self._video, *self._copies, *self._sounds])
 
     def _copy_packet(self, packet):
         """Write a packet of sound or subtitles as it is, unless its time runs back."""
@@ -519,7 +568,7 @@ class ClipCopy:
         """How much later than here the source says that it ends; 0.0 for 3 frames."""
         video = self._video
         if video.duration:
-            end = ((video.start_time or 0) + video.duration) * video.time_base
+            end = (self._video_start + video.duration) * video.time_base
             missing = float(end) - self.pictures_end_time
         else:                       # only the whole file says it, sound included
             missing = (self._source.duration or 0) / 1_000_000 - self._end_time

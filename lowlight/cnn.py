@@ -189,7 +189,7 @@ def photo_grid(photos, columns):
 def save_figure(figure, path=None):
     """A Figure as an image to show; also written to `path` (.png or .jpg), if any."""
     file = io.BytesIO()
-    figure.savefig(file, format=path.suffix[1:] if path else "jpg")
+    figure.savefig(file, format=path.suffix[1:] if path else "jpg", bbox_inches="tight")
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(file.getvalue())

@@ -292,7 +292,8 @@ def to_rgb(image):
     """A PIL image of any mode as uint8 (H, W, 3); alpha is dropped, not blended."""
     white = white_level(image)
     conversion = from_cmyk(image) if image.mode == "CMYK" else None
-    photo = np.empty((image.height, image.width, 3), np.uint8)
+    is_deep = image.mode.startswith(("I", "F"))
+    photo = np.empty((image.height, image.width, 3), np.uint16 if is_deep else np.uint8)
     for rows, band in row_bands(image):
         if conversion:
             band = conversion.apply(band)
@@ -341,7 +342,7 @@ def band_to_rgb(image, white):
     """Some rows of a PIL image as uint8 (h, W, 3); `white`: the level of white in the
     modes of 16 and 32 bits, all of which are grey."""
     if image.mode.startswith(("I", "F")):
-        return quantise(np.asarray(image, np.float64) / white, np.uint8)[..., None]
+        return quantise(np.asarray(image, np.float64) / white, np.uint16)[..., None]
     if image.mode in ("P", "PA", "LA", "La", "RGBa"):   # palettes may hold alpha
         image = image.convert("RGBA")
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
@@ -402,7 +403,9 @@ def read_deep_avif(source, depth):
 
 def in_sdr(picture, transfer, source):
     """A Picture in HDR, coded by `transfer`, as one of uint8 in SDR, with a note."""
+    alpha = picture.alpha
     return Picture(hdr_to_sdr(picture.photo, transfer),
+                   None if alpha is None else eight_bits(alpha),
                    note=f"{source}: converted from HDR to SDR")
 
 

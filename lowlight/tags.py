@@ -108,7 +108,9 @@ def load_tags(path, grey=False):
                                      iptc=photoshop.get(IPTC, b""),
                                      subsampling=get_sampling(image))
             if image.format in ISO_FORMATS:
-                profile = with_numbers(tags.icc_profile, *colour_numbers(path))
+                numbers = (heic_numbers(image.info) if kind == "heic"
+                           else colour_numbers(path))
+                profile = with_numbers(tags.icc_profile, *numbers)
                 tags = tags._replace(icc_profile=profile)
             if image.format == "WEBP":
                 tags = tags._replace(lossless=is_lossless_webp(path))
@@ -128,6 +130,12 @@ def colour_numbers(source):
     with open_file(source) as file:
         found = NCLX.search(file.read(2 ** 16))
     return struct.unpack(">HH", found[1]) if found else (None, None)
+
+
+def heic_numbers(info):
+    """The same of an opened HEIC photo; its file may hold others, of a gain map."""
+    colours = info.get("nclx_profile") or {}
+    return colours.get("color_primaries"), colours.get("transfer_characteristics")
 
 
 def with_numbers(profile, primaries, transfer):
@@ -421,9 +429,10 @@ def iptc_segment(iptc):
 
 def photo_profile(profile, grey):
     """A colour profile; empty if it is cut off or not one of RGB photos (`grey`: grey)."""
-    whole = len(profile) == int.from_bytes(profile[:4], "big")
+    length = int.from_bytes(profile[:4], "big")
     space = b"GRAY" if grey else b"RGB "
-    return profile if whole and profile[16:20] == space else b""
+    whole = 0 < length <= len(profile)          # some are filled up with zeros
+    return profile[:length] if whole and profile[16:20] == space else b""
 
 
 def upright_xmp(xmp):

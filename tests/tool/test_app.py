@@ -142,6 +142,13 @@ def test_a_wrong_command_gets_one_line(app, tmp_path):
     assert "none.onnx" in weights and done.stdout == "2 2\n"
 
 
+@pytest.mark.parametrize("port", ["99999", "0"])
+def test_a_port_that_cannot_be_is_named(app, capsys, port):
+    with pytest.raises(SystemExit):
+        app.main(["--port", port])
+    assert f"--port {port}: must lie between" in capsys.readouterr().err
+
+
 def test_a_note_names_no_folder_of_the_server(app, network, rng, tmp_path):
     first, second = (Image.fromarray(rng.integers(0, 60, (40, 50, 3)).astype(np.uint8))
                      for _ in range(2))

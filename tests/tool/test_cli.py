@@ -156,6 +156,7 @@ def test_out_may_name_the_file_of_one_photo(tmp_path, rng, run, name, mode):
     (("a.png", "b.png", "--out", "c.jpg"), "name a folder"),
     (("?.png", "--out", "c.jpg"), "name a folder"),
     (("in", "--out", "c.jpg"), "name a folder"),
+    (("a.png", "--out", "c.dng"), "photos are written as"),
     (("a.png", "b.png", "--out", "b.png", "--overwrite"), "name a folder"),
     (("a.png", "--out", "c.heic"), "written as JPEG"),
     (("a.png", "--out", "c.jpg", "--format", "png"), "contradicts --format png"),
@@ -411,6 +412,15 @@ def test_a_folder_that_may_not_be_listed_is_found(tmp_path, rng, monkeypatch):
                         and allowed(path, mode))
     assert (locked, Path("locked")) in cli.find_inputs([tmp_path / "in"])
     assert cli.find_inputs([locked]) == [(locked, Path("locked"))]
+
+
+def test_a_stop_before_the_first_file_is_one_line(tmp_path, rng, run, monkeypatch):
+    put(tmp_path / "a.png", rng)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(cli, "find_inputs", interrupted)
+    assert run("a.png") == (1, "", "stopped; nothing is done yet\n")
 
 
 def test_a_place_that_may_not_be_looked_at_does_not_stop_the_rest(

@@ -868,6 +868,69 @@ def test_what_was_interlaced_is_noted(tmp_path):
     assert result.note.endswith("a.mts: it was interlaced, and is progressive now")
 
 
+def stream_file(path, sound=True):
+    """A transport stream of one second, its sound track perhaps without sound."""
+    with av.open(str(path), "w", format="mpegts") as file:
+        video = file.add_stream("libx264", rate=25)
+        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
+        track = file.add_stream("aac", rate=48000)
+        encode(file, video, [av.VideoFrame.from_ndarray(picture(number), "rgb24")
+                             for number in range(25)])
+        if sound:
+            encode(file, track, tone())
+    return path
+
+
+def test_recordings_joined_to_one_file_stay_whole(tmp_path):
+    one = stream_file(tmp_path / "one.mts")
+    two = tmp_path / "two.mts"
+    two.write_bytes(2 * one.read_bytes())
+    frames, sounds = [], []
+    for source in (one, two):
+        result = enhance_clip(NETWORK, source, tmp_path / "out.mkv")
+        assert not result.note
+        pictures_of, times, _, sound = read_clip(tmp_path / "out.mkv")
+        assert (np.diff(times) > 0).all()
+        frames.append(len(pictures_of))
+        sounds.append(len(sound))
+    assert frames == [25, 50]
+    assert sounds[1] >= 2 * sounds[0] - 2
+
+
+def test_a_sound_track_without_sound_costs_no_picture(tmp_path):
+    source = stream_file(tmp_path / "mute.ts", sound=False)
+    result = enhance_clip(NETWORK, source, tmp_path / "out.mkv")
+    assert result.note == f"{source}: its audio track cannot be kept"
+    assert len(read_clip(tmp_path / "out.mkv")[0]) == 25
+
+
+@pytest.mark.parametrize("name, coder, target", [
+    ("a.avi", "pcm_s16le", "out.mp4"), ("a.mkv", "flac", "out.mov"),
+    ("a.mkv", "libopus", "out.mov")])
+def test_sound_that_a_header_refuses_is_encoded_anew(tmp_path, name, coder, target):
+    source = tmp_path / name
+    with av.open(str(source), "w") as file:
+        video = file.add_stream("libx264", rate=25)
+        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
+        track = file.add_stream(coder, rate=48000, layout="stereo")
+        encode(file, video, [av.VideoFrame.from_ndarray(picture(number), "rgb24")
+                             for number in range(5)])
+        silence = np.zeros((1, 2 * 9600), np.int16)
+        frame = av.AudioFrame.from_ndarray(silence, "s16", "stereo")
+        frame.rate, frame.pts, frame.time_base = 48000, 0, Fraction(1, 48000)
+        encode(file, track, [frame])
+    enhance_clip(NETWORK, source, tmp_path / target)
+    with av.open(str(tmp_path / target)) as file:
+        assert file.streams.audio[0].codec_context.name == "aac"
+
+
+@pytest.mark.parametrize("coder, target", [("libvpx", "out.mp4"), ("libvpx-vp9", "out.mov")])
+def test_pictures_of_a_kind_that_the_container_lacks_get_another(tmp_path, coder, target):
+    source = write_clip(tmp_path / "a.webm", range(2), coder=coder)
+    enhance_clip(NETWORK, source, tmp_path / target)
+    assert len(read_clip(tmp_path / target)[0]) == 2
+
+
 @pytest.mark.parametrize("pixels, note", [
     ("yuv420p", ""), ("yuv420p10le", "its 10 bits a channel became 8")])
 def test_bits_that_are_lost_are_noted(tmp_path, pixels, note):

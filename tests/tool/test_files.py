@@ -440,6 +440,11 @@ def test_only_a_profile_of_rgb_is_kept(tmp_path, rng):
     assert load_tags(tmp_path / "a.png").icc_profile == b""
 
 
+def test_a_profile_with_zeros_after_its_end_is_kept(tmp_path, rng):
+    Image.fromarray(noise(rng, 8, 8)).save(tmp_path / "a.jpg", icc_profile=SRGB + b"\0\0")
+    assert load_tags(tmp_path / "a.jpg").icc_profile == SRGB
+
+
 def test_a_profile_that_libpng_refuses_costs_no_photo(tmp_path, rng):
     odd = (len(SRGB) + 1).to_bytes(4, "big") + SRGB[4:] + b"\0"      # no multiple of 4
     photo = noise(rng, 8, 8, dtype=np.uint16)
@@ -1008,6 +1013,9 @@ def test_the_white_of_floats_and_of_12_bits(tmp_path):
     floats[0, 0] = np.nan                               # of a map, where it knows nothing
     tifffile.imwrite(tmp_path / "a.tif", floats, photometric="minisblack")
     assert load_photo(tmp_path / "a.tif")[0, 1:, 0].tolist() == [128, 255, 255]
+    ramp = np.linspace(0, 1, 1000, dtype=np.float32)[None]
+    tifffile.imwrite(tmp_path / "a.tif", ramp, photometric="minisblack")
+    assert len(np.unique(load_photo(tmp_path / "a.tif", 16))) == 1000
     directory = TiffImagePlugin.ImageFileDirectory_v2()
     directory.update({256: 2, 257: 1, 258: 12, 259: 1, 262: 1, 273: 0, 277: 1, 278: 1,
                       279: 3})
@@ -1079,8 +1087,9 @@ def test_colours_of_p3_named_by_number_get_their_profile(tmp_path, rng, name, pr
 def test_a_png_in_hdr_becomes_sdr(tmp_path, transfer, level):
     """As of an editor that exports HDR: paper white, 203 candelas, is 0.58 in PQ."""
     photo = np.full((8, 9, 3), round(0.5807 * 65535), np.uint16)
+    alpha = np.full((8, 9), 257 * 99, np.uint16)
     numbers = b"cICP", bytes([9, transfer, 0, 1])
-    save_photo(tmp_path / "a.png", photo, files.Tags(chunks=(numbers,)))
+    save_photo(tmp_path / "a.png", photo, files.Tags(chunks=(numbers,)), alpha=alpha)
     for depth, spread in ((8, 1), (16, 257)):
         found = load_photo(tmp_path / "a.png", depth).mean() / spread
         assert found == pytest.approx(level, abs=2)
@@ -1088,6 +1097,9 @@ def test_a_png_in_hdr_becomes_sdr(tmp_path, transfer, level):
                                  files.Settings(depth=16))
     assert ("a.png: converted from HDR to SDR" in result.note) == (transfer == 16)
     assert (b"cICP" in (tmp_path / "b.png").read_bytes()) == (transfer == 13)
+    files.enhance_photo(NETWORK, tmp_path / "a.png", tmp_path / "c.png")
+    with Image.open(tmp_path / "c.png") as image:
+        assert image.getchannel("A").getextrema() == (99, 99)
 
 
 def test_a_photo_in_cmyk_becomes_rgb_with_a_note(tmp_path, rng):
