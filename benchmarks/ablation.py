@@ -69,6 +69,12 @@ def unchanged(level):
     return level
 
 
+def to_level_by_power(light):
+    """`cnn.to_level`, but not by keras.ops.sqrt."""
+    toe = cnn.TOE
+    return ((toe ** 2 + 4 * (1 - toe) * light) ** 0.5 - toe) / (2 * (1 - toe))
+
+
 def gain_of_each_channel(photo, predictions):
     """In place of `cnn.develop`: a gain for each channel, not one and a bounded tint."""
     ops = cnn.ops
@@ -99,7 +105,8 @@ ROWS = {
     "places in the grid at full weight": {"replace": {"lowlight.cnn.PLACE_WEIGHT": 1.0}},
     "one value of the grid for all places": {"replace": {
         "lowlight.cnn.PLACE_WEIGHT": 0.0}},
-    "no square root": {"replace": {"keras.ops.sqrt": lambda x: x}},
+    "no square root": {"replace": {      # of the inputs; the curve keeps its own
+        "keras.ops.sqrt": lambda x: x, "lowlight.cnn.to_level": to_level_by_power}},
     "MSE instead of L1 + SSIM": {"loss": "mse"},
     "no moving average": {"ema": False},
     "one level fewer: WIDTHS (32, 48)": {"model": {"widths": (32, 48)}},

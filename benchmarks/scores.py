@@ -14,7 +14,6 @@ the notebook; each photo is darkened in the same way every time. --weights: .ker
 .onnx files; by default those of stage 1 (unseen) or the released ones.
 """
 import argparse
-import zlib
 from functools import partial
 from pathlib import Path
 
@@ -54,7 +53,7 @@ def split_known(train, apart):
 
 def darkened(pair, kind):
     """(low, normal) of a good photo, darkened in one of the ways of `camera.KINDS`."""
-    rng = np.random.default_rng(zlib.crc32(pair.name.encode()))
+    rng = np.random.default_rng(cnn.name_number(pair.name))
     return camera.darken(cnn.load_photo(pair.normal), rng, camera.draw_darkness(rng, kind))
 
 
@@ -83,7 +82,7 @@ def main():
     parser.add_argument("--csv", help="file to which a row a photo and method is added")
     options = parser.parse_args()
     weights = options.weights or [STAGE1 if options.photos_of == "unseen" else RELEASED]
-    methods = cnn.BASELINES | {path.stem: partial(lowlight.enhance, lowlight.load(path))
+    methods = cnn.BASELINES | {str(path): partial(lowlight.enhance, lowlight.load(path))
                                for path in weights}
     photos, scenes = find_photos(options)
     rows = []
@@ -92,9 +91,9 @@ def main():
                  for method, function in methods.items()]
     print(f"{len(photos)} photos of {len(set(scenes))} scenes\n\n{cnn.markdown_table(rows)}")
     for path in weights:
-        values = [row["psnr"] for row in rows if row["method"] == path.stem]
+        values = [row["psnr"] for row in rows if row["method"] == str(path)]
         low, high = interval(values, scenes)
-        print(f"\n95 % interval of the PSNR of {path.stem}: {low:.1f} to {high:.1f} dB")
+        print(f"\n95 % interval of the PSNR of {path}: {low:.1f} to {high:.1f} dB")
     if options.csv:
         for row in rows:
             add_row(options.csv, row)

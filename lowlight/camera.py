@@ -16,7 +16,7 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 CHROMA = np.array([[0.299, 0.587, 0.114],       # RGB to YCbCr (ITU-R BT.601)
                    [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
@@ -512,16 +512,9 @@ def draw_night(rng):
 
 # Pairs
 
-def mean_cells(image):
-    """Means over a Pillow image in CELLS x CELLS cells: uint8 (CELLS, CELLS, 3)."""
-    return np.asarray(image.resize((CELLS, CELLS), Image.Resampling.BOX))
-
-
-def load_with_cells(path):
-    """(uint8 photo at `path`, its means over CELLS x CELLS cells)."""
-    with Image.open(path) as image:
-        image = ImageOps.exif_transpose(image).convert("RGB")
-        return np.asarray(image), mean_cells(image)
+def mean_cells(photo):
+    """Means over CELLS x CELLS cells: uint8 (H, W, 3) -> uint8 (CELLS, CELLS, 3)."""
+    return np.asarray(Image.fromarray(photo).resize((CELLS, CELLS), Image.Resampling.BOX))
 
 
 def darken_whole(photo, rng):
@@ -535,7 +528,7 @@ def cut_enlarged(photo, crop, rng):
     zoom = rng.uniform(1, 3) if rng.random() < 0.5 else 1.0
     height, width = photo.shape[:2]
     zoom = max(zoom, crop / height, crop / width)
-    side = crop / zoom
+    side = min(crop / zoom, height, width)      # else rounding makes it longer
     top, left = rng.uniform(0, height - side), rng.uniform(0, width - side)
     if zoom == 1:
         top, left = int(top), int(left)
@@ -558,7 +551,7 @@ def darken_crop(photo, cells, crop, rng):
     """
     if rng.random() < NIGHT:
         photo = night_sky(rng)
-        cells = mean_cells(Image.fromarray(photo))
+        cells = mean_cells(photo)
         normal, window = cut_enlarged(photo, crop, rng)
         darkness = draw_night(rng)
     else:

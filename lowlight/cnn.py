@@ -7,18 +7,18 @@ __all__ = ['RULES', 'SLIDER', 'SAMPLE', 'SAMPLE_PHOTOS', 'KAGGLE_PAIRS', 'LOW_NA
            'TOE', 'MOST_STOPS', 'LUMA', 'LOSSES', 'MARGIN', 'SCORES', 'BASELINES', 'import_from_package', 'find_gpus',
            'training_precision', 'as_kind', 'check_parameters', 'show_photo', 'heat_map', 'photo_grid', 'save_figure',
            'photo_url', 'before_after_slider', 'load_photo', 'as_uint8', 'to_linear', 'to_srgb', 'underexpose', 'Pair',
-           'natural', 'list_photos', 'role', 'plain_name', 'scene_names', 'role_and_names', 'photos_by_role',
-           'double_problems', 'photo_problems', 'orphan_problems', 'find_pairs', 'sample_photos', 'write_sample_pairs',
-           'has_kaggle_token', 'download_pairs', 'dataset_below', 'locate_dataset', 'find_clean', 'scene_signature',
-           'group_scenes', 'take_scenes', 'split_pairs', 'cells', 'make_thumbnail', 'load_pair', 'cut_crop',
-           'turn_crop', 'PhotoCache', 'PairCrops', 'DarkenedCrops', 'crop_sources', 'unlike_first', 'PairSequence',
-           'PadToMultiple', 'CropLike', 'SampleGrid', 'load_model', 'count_macs', 'draw_model', 'upsample',
-           'global_grid', 'residual_block', 'to_light', 'to_level', 'brightening_curve', 'denoise', 'develop',
-           'build_model', 'check_photos', 'psnr', 'ssim', 'gt_mean', 'blur_matrix', 'blur', 'ssim_map', 'l1_ssim',
-           'psnr_of_levels', 'with_margin', 'WholePhotos', 'brighten', 'Snapshots', 'read_history', 'best_epoch',
-           'reductions', 'draw_curves', 'draw_training', 'LiveCurves', 'film_frames', 'BestModel', 'set_aside',
-           'begin_run', 'cosine_rate', 'compile_model', 'train', 'scores', 'clahe', 'evaluate', 'summarise',
-           'markdown_table', 'rank']
+           'natural', 'name_number', 'list_photos', 'role', 'plain_name', 'scene_names', 'role_and_names',
+           'photos_by_role', 'double_problems', 'photo_problems', 'orphan_problems', 'find_pairs', 'sample_photos',
+           'write_sample_pairs', 'has_kaggle_token', 'download_pairs', 'dataset_below', 'locate_dataset', 'find_clean',
+           'scene_signature', 'group_scenes', 'take_scenes', 'split_pairs', 'cells', 'make_thumbnail', 'load_pair',
+           'cut_crop', 'turn_crop', 'PhotoCache', 'PairCrops', 'DarkenedCrops', 'crop_sources', 'unlike_first',
+           'PairSequence', 'PadToMultiple', 'CropLike', 'SampleGrid', 'load_model', 'count_macs', 'draw_model',
+           'upsample', 'global_grid', 'residual_block', 'to_light', 'to_level', 'brightening_curve', 'denoise',
+           'develop', 'build_model', 'check_photos', 'psnr', 'ssim', 'gt_mean', 'blur_matrix', 'blur', 'ssim_map',
+           'l1_ssim', 'psnr_of_levels', 'with_margin', 'WholePhotos', 'brighten', 'Snapshots', 'read_history',
+           'best_epoch', 'reductions', 'draw_curves', 'draw_training', 'LiveCurves', 'film_frames', 'BestModel',
+           'set_aside', 'begin_run', 'cosine_rate', 'compile_model', 'train', 'scores', 'clahe', 'evaluate',
+           'summarise', 'markdown_table', 'rank']
 
 # %% ../CNN.ipynb #imports
 #@title Imports
@@ -98,9 +98,9 @@ RULES = (       # names of parameters, their kind, what they must be, and a test
      lambda text: not text or Path(text).is_dir()),
     ("WEIGHTS", str, "empty, or a file that exists",
      lambda text: not text or Path(text).is_file()),
-    ("FRACTIONS", tuple, "three numbers, the first above 0, together at most 1",
+    ("FRACTIONS", tuple, "three numbers, the first above 0, together 1",
      lambda parts: len(parts) == 3 and min(parts) >= 0 and parts[0] > 0
-     and sum(parts) < 1.001),
+     and abs(sum(parts) - 1) < 0.001),
     ("WIDTHS", tuple, "whole numbers above 0, such as (32, 48)",
      lambda widths: set(map(type, widths)) == {int} and min(widths) > 0),
     ("CROP", int, "0 or at least 16", lambda side: side == 0 or side >= 16),
@@ -284,6 +284,11 @@ def natural(text):
     """Sort key that puts photo 9 before photo 10."""
     return [int(part) if part.isdecimal() else part.lower()
             for part in re.split(r"(\d+)", text)]
+
+
+def name_number(name):
+    """A number made from a file's name, which may be no text."""
+    return zlib.crc32(os.fsencode(name))
 
 
 def list_photos(root, quiet=False):
@@ -524,6 +529,8 @@ def locate_dataset(dataset, home="."):
         if dataset == "kaggle" and dataset_below(lol):      # of an earlier run
             return lol
         wanted = dataset == "kaggle" or has_kaggle_token()
+        if wanted and lol.is_dir() and os.listdir(lol):
+            raise ValueError(f"{lol}: holds no pairs; unpack them there, or remove it")
         if wanted and download_pairs(sample.parent):
             return lol
         advice = ("no pairs found: see dataset/README.md, or run kaggle datasets "
@@ -546,7 +553,7 @@ def find_clean(folder):
     scenes, taken, parts = group_scenes(pairs), set(), []
     for tenths in ({1}, {0}, set(range(2, 10))):        # test, validation, training
         part = [(pair, scene) for pair, scene in zip(pairs, scenes)
-                if zlib.crc32(pair.name.encode()) % 10 in tenths and scene not in taken]
+                if name_number(pair.name) % 10 in tenths and scene not in taken]
         parts.append([pair for pair, _ in part])
         taken.update(scene for _, scene in part)
     test, validation, training = parts
@@ -640,7 +647,7 @@ def load_pair(pair):
     if pair.low:
         low = load_photo(pair.low)
     else:
-        rng = np.random.default_rng(zlib.crc32(pair.name.encode()))
+        rng = np.random.default_rng(name_number(pair.name))
         low, normal = import_from_package("camera", "CLEAN").darken_whole(normal, rng)
     return low, normal, make_thumbnail(low)
 
@@ -710,10 +717,15 @@ class DarkenedCrops:
 
     def __init__(self, pairs):
         self.camera, self.pairs = import_from_package("camera", "CLEAN"), pairs
-        self.photos = PhotoCache(self.camera.load_with_cells)
+        self.photos = PhotoCache(self.load)
 
     def __len__(self):
         return len(self.pairs)
+
+    def load(self, path):
+        """[the photo at `path`, its means over a fine grid]."""
+        photo = load_photo(path)
+        return [photo, self.camera.mean_cells(photo)]
 
     def crop(self, number, side, rng):
         """(low, normal, thumbnail, window) of a random crop of one photo, uint8."""
@@ -1208,16 +1220,15 @@ class Snapshots(keras.callbacks.Callback):
 
     def save(self, epoch):
         """Write one PNG for each pair."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         for name, (low, _, _) in self.photos.items():
-            path = self.folder / f"{name.replace('/', '_')}-epoch-{epoch:04d}.png"
+            path = self.folder / f"{name}-epoch-{epoch:04d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(brighten(self.model, low)).save(path)
 
     def frames(self, name):
         """[(epoch, path of the PNG), ...] of one pair, oldest first."""
-        name = glob.escape(name.replace("/", "_"))
-        return [(int(path.stem[-4:]), path)
-                for path in sorted(self.folder.glob(f"{name}-epoch-*.png"))]
+        return [(int(path.stem[-4:]), path) for path in
+                sorted(self.folder.glob(f"{glob.escape(name)}-epoch-*.png"))]
 
 
 def read_history(path):
@@ -1342,7 +1353,7 @@ def set_aside(folder):
 def begin_run(folder, model, counting, settings, resume):
     """(callback that saves the state of a run, the epoch that it begins at).
 
-    `counting`: the callbacks whose counters belong to the state."""
+    `counting`: the callbacks whose counters belong to the state; last the BestModel."""
     try:
         from lowlight.resume import TrainingState
     except ImportError:
@@ -1353,6 +1364,8 @@ def begin_run(folder, model, counting, settings, resume):
         if resumed:
             print("resuming without the package lowlight: the counters of the "
                   "callbacks and the order of the crops begin anew")
+            best = counting[-1]         # an earlier, better model stays
+            best.best = best_epoch(read_history(folder / "history.csv"))["val_loss"]
     else:
         state = TrainingState(folder, counting, settings)
         epoch = state.restore(model) if resume else 0

@@ -71,7 +71,7 @@ class Score(keras.callbacks.Callback):
         for kind in ("even", "uneven"):
             self.sets[kind] = [darkened(pair, kind) for pair in clean]
         dark = harm.find_photos(options.dark)
-        self.dark = [harm.read_photo(path) for path in dark[::len(dark) // 12][:12]]
+        self.dark = [harm.read_photo(path) for path in dark[::max(1, len(dark) // 12)][:12]]
 
     def on_epoch_end(self, epoch, logs=None):
         self.steps += self.params["steps"]
@@ -111,6 +111,7 @@ def main():
     parser.add_argument("--precision", default="float32", help="mixed_bfloat16 is faster "
                         "where the processor has AMX")
     options = parser.parse_args()
+    options.every = min(options.every, options.steps)
     train, validation, test = recipe.frozen_split(options.lol)
     if options.stage != "1":
         train, validation = split_known(train, validation + test)

@@ -48,6 +48,12 @@ def test_one_message_lists_all_that_makes_no_sense():
         assert any(line.startswith(f"- {name} = ") for line in lines), name
 
 
+@pytest.mark.parametrize("fractions", [(0.1, 0.1, 0.1), (0, 0.5, 0.5), (0.5, 0.5)])
+def test_fractions_are_of_the_whole(fractions):
+    with pytest.raises(ValueError, match="FRACTIONS = .*together 1"):
+        cnn.check_parameters(defaults() | {"FRACTIONS": fractions})
+
+
 @pytest.mark.parametrize("widths", [(8.0, 8), (), "8", [True]])
 def test_widths_are_whole_numbers(widths):
     with pytest.raises(ValueError, match="WIDTHS = .*must be whole numbers"):

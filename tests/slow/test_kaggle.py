@@ -135,6 +135,15 @@ def test_a_download_that_fails_leaves_nothing(server, tmp_path, capfd, answer):
     assert TOKEN not in str(error.value)
 
 
+def test_a_folder_of_that_name_is_kept(server, tmp_path):
+    """Such as one with the zip file in it."""
+    (tmp_path / "dataset/lol").mkdir(parents=True)
+    (tmp_path / "dataset/lol/train3.zip").write_bytes(PAIRS)
+    with pytest.raises(ValueError, match="lol: holds no pairs; unpack them there"):
+        cnn.locate_dataset("kaggle", tmp_path)
+    assert not server.seen and os.listdir(tmp_path / "dataset/lol") == ["train3.zip"]
+
+
 def test_nothing_is_written_outside_the_folder(server, tmp_path):
     server.answer = OUTSIDE
     assert cnn.download_pairs(tmp_path / "dataset")

@@ -3,11 +3,13 @@ import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from conftest import NOTEBOOK, ROOT
 
@@ -80,6 +82,44 @@ def test_a_run_is_quiet(executed):
         for output in cell.get("outputs", []):
             assert output.get("name") != "stderr", output["text"]
             assert output["output_type"] != "error"
+
+
+def write_photo(path, rng):
+    """A small photo of soft spots, unlike all others."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    spots = Image.fromarray(rng.integers(0, 256, (6, 6, 3)).astype(np.uint8))
+    spots.resize((48, 40), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+def test_own_pairs_beside_the_embedded_set_and_good_photos(tmp_path, rng):
+    """The embedded set is no part of them, and no photo of a pair comes again as a good
+    one; photos of equal names in several folders have results of their own."""
+    for number in range(12):
+        for folder in ("dataset", "dataset/sample"):
+            normal = write_photo(tmp_path / folder / f"normal_light/{number}.png", rng)
+            low = tmp_path / folder / f"low_light/{number}.png"
+            low.parent.mkdir(exist_ok=True)
+            Image.open(normal).point(lambda level: level // 8).save(low)
+    for number in range(60):
+        write_photo(tmp_path / f"clean/{number}.png", rng)
+    for number in range(6):
+        shutil.copy(tmp_path / f"dataset/normal_light/{number}.png",
+                    tmp_path / f"clean/copy-{number}.png")
+    write_photo(tmp_path / "own/a/1.jpg", rng)
+    write_photo(tmp_path / "own/a_1.jpg", rng)
+    done = papermill(tmp_path, *"-p CLEAN clean -p PHOTOS own -p EPOCHS 1 "
+                     "-p STEPS_PER_EPOCH 1 -p CROP 32 -p BATCH_SIZE 1 -y".split(),
+                     "WIDTHS: [8]")
+    assert done.returncode == 0, done.stderr[-3000:]
+    text = (tmp_path / "done.ipynb").read_text()
+    found = re.search(r"12 pairs of 12 scenes in dataset/ and 66 photos without partners in "
+                      r"clean/: (\d+) training, (\d+) validation, (\d+) test, of which 0 "
+                      "share a scene", text)
+    assert sum(map(int, found.groups())) == 12 + 60
+    enhanced = tmp_path / "runs/dataset/enhanced"
+    assert {path.relative_to(enhanced).as_posix() for path in enhanced.rglob("*.png")} == {
+        "a/1.jpg.png", "a_1.jpg.png"}
 
 
 def test_a_failing_cell_fails_the_run(tmp_path):

@@ -110,7 +110,7 @@ def test_an_enlarged_crop_comes_with_a_thumbnail_of_less_noise(rng):
 
 def test_a_generator_gives_the_same_crop_again(rng):
     photo = rng.integers(0, 256, (200, 240, 3)).astype(np.uint8)
-    cells = camera.mean_cells(Image.fromarray(photo))
+    cells = camera.mean_cells(photo)
     for seed in range(8):
         first, second = (camera.darken_crop(photo, cells, 64, np.random.default_rng(seed))
                          for _ in range(2))
@@ -224,7 +224,7 @@ def test_crops_come_with_the_thumbnail_and_the_window_of_their_photo():
     """A photo of two halves: the thumbnail's side that the window names is the crop's."""
     photo = np.zeros((120, 200, 3), np.uint8)
     photo[:, 100:] = np.linspace(120, 220, 100)[None, :, None]
-    cells = camera.mean_cells(Image.fromarray(photo))
+    cells = camera.mean_cells(photo)
     seen = 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
@@ -241,11 +241,20 @@ def test_crops_come_with_the_thumbnail_and_the_window_of_their_photo():
     assert seen > 50
 
 
+def test_a_photo_a_little_smaller_than_the_crop_is_enlarged():
+    """Rounding once made the part of it that is cut longer than the photo."""
+    for side in range(40, 140):
+        photo = np.full((side, 140, 3), 200, np.uint8)
+        normal, window = camera.cut_enlarged(photo, 128, np.random.default_rng(side))
+        assert normal.shape == (128, 128, 3)
+        assert 0 <= min(window) and max(window) <= 1
+
+
 def test_an_overexposed_photo_stays_as_it_is(rng):
     """What is white cannot be recovered, so only the camera's own photo teaches it."""
     photo = rng.integers(0, 200, (64, 64, 3)).astype(np.uint8)
     photo[:20] = 255
-    cells = camera.mean_cells(Image.fromarray(photo))
+    cells = camera.mean_cells(photo)
     same = 0
     for seed in range(12):
         rng = np.random.default_rng(seed)
