@@ -579,7 +579,9 @@ class ClipCopy:
         notes = [f"its {kind} track cannot be kept"
                  for kind in dict.fromkeys(self._dropped_tracks)]
         if self._sounds:
-            notes.append("its sound is in another code, as the container asks")
+            has_more = any(track.channels > 2 for track in self._sounds)
+            code = "another code, and in stereo" if has_more else "another code"
+            notes.append(f"its sound is in {code}, as the container asks")
         notes += [f"its {what} cannot be kept" for what in self._lost_side_data]
         if self._was_hdr:
             notes.append("converted from HDR to SDR")

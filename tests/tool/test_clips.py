@@ -904,22 +904,24 @@ def test_a_sound_track_without_sound_costs_no_picture(tmp_path):
     assert len(read_clip(tmp_path / "out.mkv")[0]) == 25
 
 
-@pytest.mark.parametrize("name, coder, target", [
-    ("a.avi", "pcm_s16le", "out.mp4"), ("a.mkv", "flac", "out.mov"),
-    ("a.mkv", "libopus", "out.mov")])
-def test_sound_that_a_header_refuses_is_encoded_anew(tmp_path, name, coder, target):
+@pytest.mark.parametrize("name, coder, layout, target", [
+    ("a.avi", "pcm_s16le", "stereo", "out.mp4"), ("a.mkv", "flac", "5.1", "out.mov"),
+    ("a.mkv", "flac", "stereo", "out.mov"), ("a.mkv", "libopus", "stereo", "out.mov")])
+def test_sound_that_a_header_refuses_is_encoded_anew(tmp_path, name, coder, layout, target):
     source = tmp_path / name
     with av.open(str(source), "w") as file:
         video = file.add_stream("libx264", rate=25)
         video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
-        track = file.add_stream(coder, rate=48000, layout="stereo")
+        track = file.add_stream(coder, rate=48000, layout=layout)
         encode(file, video, [av.VideoFrame.from_ndarray(picture(number), "rgb24")
                              for number in range(5)])
-        silence = np.zeros((1, 2 * 9600), np.int16)
-        frame = av.AudioFrame.from_ndarray(silence, "s16", "stereo")
+        silence = np.zeros((1, (6 if layout == "5.1" else 2) * 9600), np.int16)
+        frame = av.AudioFrame.from_ndarray(silence, "s16", layout)
         frame.rate, frame.pts, frame.time_base = 48000, 0, Fraction(1, 48000)
         encode(file, track, [frame])
-    enhance_clip(NETWORK, source, tmp_path / target)
+    note = enhance_clip(NETWORK, source, tmp_path / target).note
+    assert "its sound is in another code" in note
+    assert ("and in stereo" in note) == (layout == "5.1")
     with av.open(str(tmp_path / target)) as file:
         assert file.streams.audio[0].codec_context.name == "aac"
 
