@@ -75,7 +75,7 @@ def test_the_film_and_the_figure(run):
 
 
 def test_snapshots_of_names_with_folders(tmp_path, small_pairs):
-    pairs = [small_pairs[0]._replace(name=name) for name in ("a/[1]", "a/1")]
+    pairs = [small_pairs[0]._replace(name=name) for name in ("a/[1]", "a/1", "a_1")]
     snapshots = cnn.Snapshots(pairs, tmp_path / "new")
     snapshots.set_model(cnn.build_model((8,)))
     snapshots.on_train_begin()
@@ -83,6 +83,7 @@ def test_snapshots_of_names_with_folders(tmp_path, small_pairs):
         snapshots.on_epoch_end(epoch)
     for pair in pairs:
         assert [epoch for epoch, _ in snapshots.frames(pair.name)] == [0, 1, 2]
+    assert len(list(tmp_path.rglob("*.png"))) == 9      # none replaces another
 
 
 def test_half_precision_is_that_of_gpus_and_scales_the_loss(
