@@ -27,7 +27,7 @@ test: .venv/.test
 	    --no-loadscope-reorder $(PYTEST)
 
 package:
-	rm -rf .install
+	rm -rf .install build
 	$(PYTHON) -m venv .install
 	.install/bin/pip install --quiet .
 	.install/bin/python -c "from PIL import Image; \

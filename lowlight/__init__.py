@@ -14,7 +14,7 @@ __version__ = "0.3.0"
 HOMES = {"load": "network", "enhance": "photo", "set_brightness": "photo",
          "load_photo": "files", "save_photo": "files", "load_tags": "tags",
          "enhance_clip": "clips", "export_model": "export"}
-__all__ = list(HOMES)
+__all__ = [name for name in HOMES if name != "export_model"]        # which needs Keras
 
 
 def __getattr__(name):
@@ -24,4 +24,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*globals(), *HOMES})
+    return sorted({*globals(), *__all__})

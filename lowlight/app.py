@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from lowlight import files, network
-from lowlight.cli import MADE, result_suffix, stop_as_by_ctrl_c
+from lowlight.cli import MADE, place, result_suffix, stop_as_by_ctrl_c
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"        # read when Gradio is imported
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -228,8 +228,8 @@ def main(arguments=None):
     parser.add_argument("--port", metavar="N", type=int,
                         help="of the page's address (default: the first free one of "
                         "7860 to 7959)")
-    parser.add_argument("--weights", metavar="FILE", help=".onnx, or .keras as CNN.ipynb "
-                        "writes it (default: the released weights)")
+    parser.add_argument("--weights", metavar="FILE", type=place, help=".onnx, or .keras as "
+                        "CNN.ipynb writes it (default: the released weights)")
     options = parser.parse_args(arguments)
     stop_as_by_ctrl_c()
     if options.port is not None and not 0 < options.port < 65536:

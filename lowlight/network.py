@@ -2,11 +2,9 @@
 
 An `.onnx` file runs on ONNX Runtime; a `.keras` file, as CNN.ipynb trains it, on Keras.
 """
-import contextlib
 import os
-import threading
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Callable
 
@@ -14,7 +12,6 @@ import numpy as np
 
 RELEASED = Path(__file__).parent / "weights" / "lowlight.onnx"
 GPU_PROVIDERS = ("CUDAExecutionProvider", "ROCMExecutionProvider", "DmlExecutionProvider")
-LOADING = threading.Lock()      # two threads would lose sys.stdout
 INPUTS = {"photo": 3, "thumbnail": 3, "window": 4}      # name: length of the last axis
 
 
@@ -69,9 +66,13 @@ def load_onnx(path):
         if height:              # a known size lets it join convolutions and additions
             for name, length in (("batch", 1), ("height", height), ("width", width)):
                 options.add_free_dimension_override_by_name(name, length)
-        # From memory, so that the file cannot name other files to read.
-        with LOADING, contextlib.redirect_stdout(None):     # it prints what it raises
-            return onnxruntime.InferenceSession(content, options, providers=providers)
+        # From memory, so that the file cannot name other files to read. Its own fallback
+        # to the processor, where a GPU fails, would print.
+        start = partial(onnxruntime.InferenceSession, content, options, enable_fallback=0)
+        try:
+            return start(providers=providers)
+        except Exception:
+            return start(providers=["CPUExecutionProvider"])
 
     try:
         content = path.read_bytes()

@@ -155,8 +155,7 @@ def power_curve(exponent, dtype):
 
 def brightness_exponent(photo, brightness):
     """Exponent of the power curve that gives a photo the mean luma `brightness`."""
-    if not 0 < brightness < 1:
-        raise ValueError(f"brightness {brightness}: must lie between 0 and 1")
+    check_brightness(brightness)
     levels = np.iinfo(photo.dtype).max + 1
     shares = np.zeros((3, levels))
     for top in range(0, len(photo), BAND):      # bincount takes 8 bytes a pixel
@@ -175,12 +174,30 @@ def brightness_exponent(photo, brightness):
     return np.exp((low + high) / 2)
 
 
+def as_photo(photo):
+    """A photo, Pillow's too, as an array; ValueError unless it is one of RGB."""
+    photo = np.asarray(photo)
+    if (photo.dtype not in (np.uint8, np.uint16) or photo.shape[2:] != (3,)
+            or not photo.size):
+        raise ValueError("expected a uint8 or uint16 photo (H, W, 3), "
+                         f"got {photo.dtype} {photo.shape}")
+    return photo
+
+
+def check_brightness(brightness):
+    """ValueError for a mean luma that no photo can be given."""
+    if not 0 < brightness < 1:
+        raise ValueError(f"brightness {brightness}: must lie between 0 and 1")
+
+
 def set_brightness(photo, brightness):
     """A photo with mean luma `brightness` in (0, 1), by one power curve.
 
     Monotone in `brightness`. Pixels of pure black and white stay what they are, so a
-    photo that has many of them comes as near as they allow: see `mean_luma`.
+    photo that has many of them comes as near as they allow: see `mean_luma`. Raises
+    ValueError for other types, shapes or ranges.
     """
+    photo = as_photo(photo)
     return power_curve(brightness_exponent(photo, brightness), photo.dtype)[photo]
 
 
@@ -192,11 +209,9 @@ def enhance(network, photo, brightness=None, strength=1.0, tile=TILE):
     None leaves it to the network. `tile`: pixels a side worked on at a time; it bounds the
     memory and changes nothing else. Raises ValueError for other types, shapes or ranges.
     """
-    photo = np.asarray(photo)                   # of Pillow, too
-    if (photo.dtype not in (np.uint8, np.uint16) or photo.shape[2:] != (3,)
-            or not photo.size):
-        raise ValueError("expected a uint8 or uint16 photo (H, W, 3), "
-                         f"got {photo.dtype} {photo.shape}")
+    photo = as_photo(photo)
+    if brightness is not None:
+        check_brightness(brightness)
     if not 0 <= strength <= 1:
         raise ValueError(f"strength {strength}: must lie between 0 and 1")
     result = np.empty_like(photo)

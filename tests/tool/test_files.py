@@ -1185,6 +1185,39 @@ def test_a_photo_of_pillow_is_taken_and_one_without_pixels_refused(tmp_path, rng
     for size in ((0, 0), (0, 5), (5, 0)):
         with pytest.raises(ValueError, match="expected a uint8 or uint16 photo"):
             lowlight.enhance(network, np.zeros((*size, 3), np.uint8))
+    bright = lowlight.set_brightness(Image.fromarray(photo), 0.4)
+    assert mean_luma(bright) == pytest.approx(0.4, abs=0.01)
+    for wrong in (photo[..., 0], photo / 255, np.dstack([photo, photo[..., :1]])):
+        with pytest.raises(ValueError, match="expected a uint8 or uint16 photo"):
+            lowlight.set_brightness(wrong, 0.4)
+
+
+def test_a_brightness_that_cannot_be_is_refused_before_the_work(rng):
+    def run(*_):
+        raise AssertionError("the network was asked")
+    with pytest.raises(ValueError, match="brightness 40: must lie between 0 and 1"):
+        lowlight.enhance(Network(run, 16, 8), noise(rng, 40, 50), brightness=40)
+
+
+def test_a_thread_may_print_while_another_loads_a_network():
+    code = ("import lowlight, numpy as np\n"
+            "from concurrent.futures import ThreadPoolExecutor\n"
+            "network = lowlight.load()\n"
+            "def work(number):\n"
+            "    lowlight.enhance(network, np.zeros((32 + 32 * number, 48, 3), 'uint8'))\n"
+            "    print('done')\n"
+            "with ThreadPoolExecutor(2) as pool:\n"
+            "    list(pool.map(work, range(8)))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == 8 * "done\n"
+
+
+def test_the_package_can_be_looked_at_without_keras():
+    code = ("import sys; sys.modules['keras'] = None\n"
+            "import lowlight, inspect; from lowlight import *\n"
+            "print(len(inspect.getmembers(lowlight)), load_photo)")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert not done.stderr and "load_photo" in done.stdout
 
 
 def test_a_network_goes_into_other_processes(rng):
