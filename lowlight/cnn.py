@@ -516,7 +516,7 @@ def dataset_below(place):
 def locate_dataset(dataset, home="."):
     """The folder of pairs that DATASET stands for; see the Parameters cell.
 
-    "auto" looks below `home`/dataset and /kaggle/input; "kaggle" downloads LOL."""
+    "auto" looks below `home`/dataset and /kaggle/input; "kaggle" downloads LOL once."""
     sample = Path(home, SAMPLE)
     if dataset not in ("auto", "sample", "kaggle"):
         return Path(dataset)
